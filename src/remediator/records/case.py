@@ -1,0 +1,116 @@
+"""One finding's journey, told by its events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from remediator.records.event import (
+    CaseClosed,
+    Event,
+    FindingReported,
+    FixDeclined,
+    PatchProposed,
+    SubmissionAccepted,
+    VerdictReached,
+)
+from remediator.records.finding import Finding
+from remediator.records.patch import Declined, Patch, ReasonCode
+from remediator.records.record import Record
+from remediator.records.spend import Spend
+from remediator.records.submission import Receipt
+from remediator.records.verdict import Verdict
+
+
+class CaseState(StrEnum):
+    """Where a case stands."""
+
+    open = "open"
+    proposed = "proposed"
+    judged = "judged"
+    submitted = "submitted"
+    closed = "closed"
+
+
+class Case(Record):
+    """The state of a case: what `Case.replay` makes of its events.
+
+    `patches` and `verdicts` are in the order of the attempts; `verdicts[i]` judges the patch with its `patch_id`.
+    """
+
+    id: str
+    run_id: str
+    finding: Finding
+    patches: tuple[Patch, ...] = ()
+    declined: tuple[Declined, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    receipts: tuple[Receipt, ...] = ()
+    bundle_path: str = ""
+    bundle_digest: str = ""
+    closed: ReasonCode | None = None
+    detail: str = ""
+    spend: Spend = Spend()
+
+    @classmethod
+    def replay(cls, events: Iterable[Event]) -> Case | None:
+        """Return the case that the events tell of, or None where none of them opens one."""
+        case: Case | None = None
+        for event in events:
+            case = _step(case, event)
+        return case
+
+    @property
+    def state(self) -> CaseState:
+        """Return where the case stands."""
+        if self.closed:
+            return CaseState.closed
+        if self.receipts:
+            return CaseState.submitted
+        if len(self.verdicts) == len(self.patches) and self.verdicts:
+            return CaseState.judged
+        return CaseState.proposed if self.patches else CaseState.open
+
+    @property
+    def best(self) -> tuple[Patch, Verdict] | None:
+        """Return the patch that reached the highest level, with its verdict; the earlier one wins a tie."""
+        judged = {verdict.patch_id: verdict for verdict in self.verdicts}
+        pairs = [(patch, judged[patch.id]) for patch in self.patches if patch.id in judged]
+        if not pairs:
+            return None
+        return max(
+            pairs,
+            key=lambda pair: (pair[1].outcome == "verified", -1 if pair[1].level is None else pair[1].level),
+        )
+
+    @property
+    def fixed(self) -> bool:
+        """Return whether a patch is proven to the level that was required."""
+        return any(verdict.sufficient for verdict in self.verdicts)
+
+
+def _step(case: Case | None, event: Event) -> Case | None:
+    if isinstance(event, FindingReported):
+        return Case(id=event.case_id, run_id=event.run_id, finding=event.finding)
+    if case is None:
+        return None
+    match event:
+        case PatchProposed():
+            changes: dict[str, object] = {
+                "patches": (*case.patches, event.patch),
+                "spend": case.spend + event.spend,
+            }
+        case FixDeclined():
+            changes = {"declined": (*case.declined, event.declined), "spend": case.spend + event.spend}
+        case VerdictReached():
+            changes = {
+                "verdicts": (*case.verdicts, event.verdict),
+                "bundle_path": event.bundle_path or case.bundle_path,
+                "bundle_digest": event.bundle_digest or case.bundle_digest,
+            }
+        case SubmissionAccepted():
+            changes = {"receipts": (*case.receipts, event.receipt)}
+        case CaseClosed():
+            changes = {"closed": event.reason, "detail": event.detail}
+        case _:
+            return case
+    return case.model_copy(update=changes)

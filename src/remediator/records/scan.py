@@ -1,0 +1,47 @@
+"""What a scan looked at, what it could not look at, and what it found."""
+
+from __future__ import annotations
+
+from remediator.records.finding import Finding
+from remediator.records.record import Record
+
+
+class Covered(Record):
+    """Files that a scanner read to the end with rules that apply to them."""
+
+    scanner: str
+    paths: tuple[str, ...]
+
+
+class Unchecked(Record):
+    """A file (or, with an empty path, the whole tree) that a scanner should have read and could not.
+
+    `reason` is one of: parse-error, timeout, too-large, unreadable, scanner-error, binary, link.
+    """
+
+    scanner: str
+    path: str
+    reason: str
+    detail: str = ""
+
+
+ScanItem = Finding | Covered | Unchecked
+"""What a Scanner yields."""
+
+
+class ScanReport(Record):
+    """The sum of what all scanners of a run yielded on one tree."""
+
+    tree: str
+    findings: tuple[Finding, ...] = ()
+    covered: tuple[str, ...] = ()
+    unchecked: tuple[Unchecked, ...] = ()
+    uncovered: dict[str, int] = {}
+    """File ending to number of files that no scanner covers."""
+    scanners: dict[str, str] = {}
+    """Scanner name to a version or digest of what ran, rules included."""
+
+    @property
+    def complete(self) -> bool:
+        """Return whether every file that a scanner claims was read to the end."""
+        return not self.unchecked

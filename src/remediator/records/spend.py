@@ -1,0 +1,24 @@
+"""What something cost."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from remediator.records.record import Record
+
+
+class Spend(Record):
+    """Money, tokens and time; adds up with `+`."""
+
+    usd: Decimal = Decimal(0)
+    input_tokens: int = 0
+    output_tokens: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Spend) -> Spend:
+        return Spend(
+            usd=self.usd + other.usd,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            seconds=self.seconds + other.seconds,
+        )

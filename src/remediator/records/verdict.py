@@ -1,0 +1,135 @@
+"""What was checked, what came out, and the level that adds up to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from remediator.records.record import Record
+
+
+class EvidenceLevel(IntEnum):
+    """The ladder of DESIGN §4. A level is reached only if every level below it is."""
+
+    E0 = 0
+    E1 = 1
+    E2 = 2
+    E3 = 3
+    E4 = 4
+    E5 = 5
+
+    @property
+    def meaning(self) -> str:
+        """Return the level's one word."""
+        return ("applies", "builds", "rescanned", "tested", "reproduced", "attacked")[self]
+
+
+class CheckStatus(StrEnum):
+    """How one check ended. Only `passed` is a pass."""
+
+    passed = "passed"
+    failed = "failed"
+    inconclusive = "inconclusive"
+    not_run = "not_run"
+    infra_error = "infra_error"
+
+
+class Check(Record):
+    """One verifier's answer.
+
+    `reason` is a stable code (empty when passed), `summary` a sentence for people, `evidence` plain JSON facts,
+    `artefacts` names of logs and reports to their digests in the artefact store.
+    """
+
+    name: str
+    level: EvidenceLevel
+    status: CheckStatus
+    reason: str = ""
+    summary: str = ""
+    evidence: dict[str, Any] = {}
+    artefacts: dict[str, str] = {}
+    seconds: float = 0.0
+
+
+class Outcome(StrEnum):
+    """The five ways a verdict can end."""
+
+    verified = "verified"
+    rejected = "rejected"
+    inconclusive = "inconclusive"
+    blocked = "blocked"
+    infra_error = "infra_error"
+
+
+class Verdict(Record):
+    """What the checks add up to. `level` is the highest level reached, None where not even E0 holds."""
+
+    patch_id: str
+    finding_id: str
+    outcome: Outcome
+    level: EvidenceLevel | None = None
+    required: EvidenceLevel = EvidenceLevel.E3
+    reason: str = ""
+    summary: str = ""
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def sufficient(self) -> bool:
+        """Return whether the patch may be handed over as proven."""
+        return self.outcome is Outcome.verified and self.level is not None and self.level >= self.required
+
+
+def fold(
+    checks: Sequence[Check],
+    *,
+    patch_id: str,
+    finding_id: str,
+    required: EvidenceLevel,
+    expected: Sequence[tuple[str, EvidenceLevel]],
+) -> Verdict:
+    """Fold checks into a verdict, failing closed.
+
+    `expected` names every check of the playbook with its level. One that is missing from `checks` counts as not_run. A level with
+    no expected check at all is not reached, and caps the ladder there. Any failed check rejects, whatever passed above it.
+    """
+    done = {check.name: check for check in checks}
+    ladder = tuple(
+        done.get(name) or Check(name=name, level=level, status=CheckStatus.not_run, reason="not-run", summary="did not run")
+        for name, level in expected
+    )
+    level = _reached(ladder)
+    told: Check | None
+    failed = next((c for c in ladder if c.status is CheckStatus.failed), None)
+    infra = next((c for c in ladder if c.status is CheckStatus.infra_error), None)
+    unsure = next((c for c in ladder if c.status is CheckStatus.inconclusive), None)
+    missing = next((c for c in ladder if c.status is CheckStatus.not_run), None)
+    if failed:
+        outcome, told = Outcome.rejected, failed
+    elif infra:
+        outcome, told = Outcome.infra_error, infra
+    elif level is None:
+        outcome, told = (Outcome.inconclusive if unsure else Outcome.blocked), unsure or missing
+    else:
+        # What was proven stands; what is missing above it caps the level and is told.
+        outcome, told = Outcome.verified, unsure or missing
+    return Verdict(
+        patch_id=patch_id,
+        finding_id=finding_id,
+        outcome=outcome,
+        level=None if failed else level,
+        required=required,
+        reason=told.reason if told else "",
+        summary=f"{told.name}: {told.summary}" if told else "",
+        checks=ladder,
+    )
+
+
+def _reached(ladder: Sequence[Check]) -> EvidenceLevel | None:
+    reached: EvidenceLevel | None = None
+    for level in EvidenceLevel:
+        at_level = [check for check in ladder if check.level is level]
+        if not at_level or any(check.status is not CheckStatus.passed for check in at_level):
+            return reached
+        reached = level
+    return reached
