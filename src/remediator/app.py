@@ -1,7 +1,306 @@
-"""Composition root and library API."""
+"""Composition root and library API: `async with Remediator.open(settings) as r: await r.fix(FixRequest(target=...))`."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from remediator.artefacts import ArtefactStore, private_folder
+from remediator.contracts import Observer, SandboxProvider
+from remediator.engine.journal import Journal, Recorder, RunSummary
+from remediator.engine.project import Project
+from remediator.engine.request import FixRequest, RunReport
+from remediator.engine.run import Run, project_of, run_folder
+from remediator.errors import PatchError, UsageError
+from remediator.playbook import Playbook, Use, check_playbook, load_playbook, make
+from remediator.records.case import Case
+from remediator.records.event import Event, RunFinished, RunProgress
+from remediator.records.finding import Finding
+from remediator.records.patch import Patch, ReasonCode
+from remediator.records.recipe import Baseline
+from remediator.records.record import digest_of
+from remediator.records.scan import ScanReport
+from remediator.records.verdict import Check, Verdict
+from remediator.redact import printable
+from remediator.registry import Registry
+from remediator.settings import Settings
+
+_log = structlog.get_logger()
+
 
 class Remediator:
-    """Opened with settings; runs fixes."""
+    """Everything that the command line can do, for programs."""
+
+    def __init__(self, settings: Settings, registry: Registry, journal: Journal, observers: Sequence[Observer]) -> None:
+        self.settings = settings
+        self.registry = registry
+        self.journal = journal
+        self._recorder = Recorder(journal, observers)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, settings: Settings, *, observers: Sequence[Observer] = ()) -> AsyncIterator[Remediator]:
+        """Open the state folder and load the plugins. Raises StateError, PluginError."""
+        await asyncio.to_thread(private_folder, settings.state)
+        registry = Registry.load(enabled=settings.plugins, files=settings.plugin_files, builtin_only=settings.no_plugins)
+        journal = Journal(settings.state / "journal.sqlite")
+        try:
+            yield cls(settings, registry, journal, observers)
+        finally:
+            journal.close()
+
+    # -- runs ----------------------------------------------------------------------------------------------------------
+
+    async def fix(self, request: FixRequest) -> RunReport:
+        """Scan, fix, verify and hand over. Cancelled, it leaves nothing behind and can be resumed."""
+        from remediator.engine.durable import open_durable
+
+        began = time.monotonic()
+        run_id, request, resumed = self._which_run(request)
+        playbook = self.playbook_for(request)
+        run = Run(run_id, request, playbook, self.settings, self.registry, self._recorder)
+        await self._sweep(playbook)
+        try:
+            async with open_durable(run_folder(self.settings.state, run_id), run_id, run.workflows()) as durable:
+                await durable.run("repo_run", run_id, {"run": run_id})
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            if not getattr(error, "transient", False):
+                await self._recorder.record(_failed(run_id, error), f"{run_id}:failed")
+            raise
+        report = self.report(run_id)
+        return report.model_copy(update={"resumed": resumed, "seconds": round(time.monotonic() - began, 1)})
+
+    def _which_run(self, request: FixRequest) -> tuple[str, FixRequest, bool]:
+        if not request.resume:
+            return f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}", request, False
+        for run in self.journal.runs():
+            if not run.finished and request.target in (run.target, "", "."):
+                before = FixRequest.model_validate(run.configuration["request"])
+                return run.run_id, before.model_copy(update={"resume": True}), True
+        raise UsageError(f"no unfinished run on {request.target!r}", hint="leave --resume out to begin a new one")
+
+    async def scan(self, request: FixRequest) -> RunReport:
+        """Look, and change nothing: no journal entry, no sandbox."""
+        began = time.monotonic()
+        async with self._project(request.target, request.revision, self.playbook_for(request)) as project:
+            report = await project.scan(project.base)
+            wanted = tuple(finding for finding in report.findings if request.wants(finding))
+            return RunReport(
+                run_id="",
+                target=request.target,
+                source=project.source,
+                scan=report.model_copy(update={"findings": wanted}),
+                left_out=len(report.findings) - len(wanted),
+                could_not_check=_could_not_check(report, strict=request.strict),
+                seconds=round(time.monotonic() - began, 1),
+            )
+
+    async def verify(self, target: str, diff: str, finding: Finding | str | None, *, request: FixRequest) -> tuple[Verdict, Any]:
+        """Grade anybody's patch on the same ladder; return the verdict and its signed bundle.
+
+        `finding` is a Finding, or words that choose one of the scan's (an id, a rule, `CWE-n`, `path:line`). Raises UsageError where they
+        choose none or several, PatchError where the patch is empty.
+        """
+        from remediator.engine.judge import judge
+        from remediator.engine.run import identify
+        from remediator.engine.seal import seal_case
+
+        if not diff.strip():
+            raise PatchError("the patch is empty", hint="give a unified diff, as `git diff` writes it")
+        async with self._project(target, request.revision, self.playbook_for(request)) as project:
+            chosen = finding if isinstance(finding, Finding) else _chosen(await project.scan(project.base), finding)
+            patch = Patch.of(finding_id=chosen.id, fixer="supplied", title="supplied patch", diff=diff)
+            verdict = await judge(project, chosen, patch, project.kit.playbook.required(chosen.severity), self._on_check(chosen, patch))
+            case = Case(id=identify(project.source, chosen), run_id="verify", finding=chosen, patches=(patch,), verdicts=(verdict,))
+            reason = ReasonCode.fixed if verdict.sufficient else ReasonCode.verify_failed
+            return verdict, await asyncio.to_thread(seal_case, project, case, reason, verdict.summary, self.settings.state)
+
+    async def replay(self, bundle: Path, *, source: str | None = None, playbook: str | None = None) -> Any:
+        """Run a bundle's proof again and compare. Raises EvidenceError where the bundle is damaged."""
+        from remediator.engine.replay import replay_bundle
+
+        return await replay_bundle(self, bundle, source=source, playbook=playbook)
+
+    # -- what was done -------------------------------------------------------------------------------------------------
+
+    def report(self, run_id: str) -> RunReport:
+        """Return what is known of a run, finished or not."""
+        summary = next((run for run in self.journal.runs() if run.run_id == run_id), None)
+        if summary is None:
+            raise UsageError(f"no run {run_id!r}", hint="remediator list shows the runs")
+        events = self.journal.events(run_id)
+        scan = self._scan_of(events)
+        request = FixRequest.model_validate(summary.configuration["request"])
+        wanted = len([finding for finding in scan.findings if request.wants(finding)]) if scan else 0
+        return RunReport(
+            run_id=run_id,
+            target=summary.target,
+            source=next((event.source for event in events if isinstance(event, RunProgress) and event.source), None),
+            scan=scan,
+            cases=self.journal.cases(run_id),
+            baseline=self._baseline_of(events),
+            left_out=len(scan.findings) - wanted if scan else 0,
+            could_not_check=_could_not_check(scan, strict=request.strict) if scan else ("the run did not get as far as a scan",),
+            interrupted=summary.finished is None,
+        )
+
+    def _scan_of(self, events: Sequence[Event]) -> ScanReport | None:
+        digest = _noted(events, "scan", "report")
+        return ScanReport.model_validate_json(ArtefactStore(self.settings.state / "artefacts").get(digest)) if digest else None
+
+    def _baseline_of(self, events: Sequence[Event]) -> Baseline | None:
+        digest = _noted(events, "baseline", "report")
+        return Baseline.model_validate_json(ArtefactStore(self.settings.state / "artefacts").get(digest)) if digest else None
+
+    def runs(self) -> tuple[RunSummary, ...]:
+        """Return all runs, the latest first."""
+        return self.journal.runs()
+
+    # -- the user's own tree -------------------------------------------------------------------------------------------
+
+    async def apply(self, case_ids: Sequence[str], repository: Path) -> Any:
+        """Put proven fixes on a branch of the user's repository (or into a plain folder). Raises PatchError, UsageError."""
+        from remediator.checkout import apply_patches
+
+        patches = [self._proven(self.journal.case(case_id)) for case_id in case_ids]
+        branch = f"remediator/{datetime.now(UTC):%Y-%m-%d}-{secrets.token_hex(2)}"
+        applied = await asyncio.to_thread(apply_patches, repository, patches, branch=branch)
+        await asyncio.to_thread(_remember, self.settings.state, repository, applied)
+        return applied
+
+    async def undo(self, repository: Path) -> Any:
+        """Take back the last `apply` on this repository. Raises UsageError where there is none."""
+        from remediator.checkout import undo
+
+        path = _undo_path(self.settings.state, repository)
+        if not await asyncio.to_thread(path.is_file):
+            raise UsageError(f"nothing was applied to {repository}", hint="remediator apply makes something to undo")
+        applied = await asyncio.to_thread(_recall, path)
+        await asyncio.to_thread(undo, applied)
+        await asyncio.to_thread(path.unlink)
+        return applied
+
+    def _proven(self, case: Case) -> tuple[str, str]:
+        best = case.best
+        if best is None or not best[1].sufficient:
+            level = best[1].level.name if best and best[1].level is not None else "nothing"
+            raise UsageError(f"{case.id} is not proven to the level required (reached: {level})", hint=f"remediator show {case.id}")
+        return best[0].title, best[0].diff
+
+    # -- parts ---------------------------------------------------------------------------------------------------------
+
+    def playbook_for(self, request: FixRequest) -> Playbook:
+        """Return the playbook of a request, with its overrides, checked against the registry. Raises PlaybookError."""
+        playbook = load_playbook(request.playbook or self.settings.playbook)
+        playbook = _overridden(playbook, request, self.settings)
+        check_playbook(playbook, self.registry)
+        return playbook
+
+    def provider(self, playbook: Playbook | None = None) -> SandboxProvider | None:
+        """Return the sandbox provider that runs would use, or None where the operator chose none."""
+        use = (playbook or self.playbook_for(FixRequest(target="."))).sandbox
+        if use.name == "none":
+            return None
+        return make(use, "sandbox", SandboxProvider, self.registry, self.settings.defaults_for(use.name))  # type: ignore[type-abstract]
+
+    @contextlib.asynccontextmanager
+    async def _project(self, target: str, revision: str | None, playbook: Playbook) -> AsyncIterator[Project]:
+        async with project_of(target, revision, playbook, self.registry, self.settings, self.note) as project:
+            yield project
+
+    def note(self, message: str, **facts: Any) -> None:
+        """Log a remark of a component."""
+        _log.info(printable(message), **{key: printable(str(value)) for key, value in facts.items()})
+
+    def _on_check(self, finding: Finding, patch: Patch) -> Any:
+        async def on_check(check: Check) -> None:
+            self.note(f"{check.name}: {check.status}", reason=check.reason, summary=check.summary)
+
+        return on_check
+
+    async def _sweep(self, playbook: Playbook) -> None:
+        """Remove what a crashed run left in the engine; where no engine answers there is nothing to remove."""
+        from remediator.errors import SandboxError
+
+        provider = self.provider(playbook)
+        if provider is not None:
+            with contextlib.suppress(SandboxError):
+                async with provider:
+                    await provider.sweep()
+
+
+def _overridden(playbook: Playbook, request: FixRequest, settings: Settings) -> Playbook:
+    changes: dict[str, Any] = {}
+    sandbox = request.sandbox or (settings.sandbox if settings.sandbox != "docker" else None)
+    if sandbox:
+        changes["sandbox"] = Use(use=sandbox)
+    if request.required is not None:
+        changes["require"] = {"default": request.required}
+    if request.minutes is not None:
+        changes["limits"] = playbook.limits.model_copy(update={"minutes": request.minutes})
+    scan = list(playbook.scan)
+    if request.sarif:
+        scan.append(Use(use="sarif", **{"with": {"files": [str(path) for path in request.sarif]}}))
+    if request.rules:
+        scan = [_with_rules(use, request.rules) if use.name == "semgrep" else use for use in scan]
+    return playbook.model_copy(update={**changes, "scan": tuple(scan)})
+
+
+def _with_rules(use: Use, rules: Sequence[str]) -> Use:
+    return Use(use=use.use, **{"with": {**use.options, "rules": [*use.options.get("rules", ()), *rules]}})
+
+
+def _could_not_check(report: ScanReport, *, strict: bool) -> tuple[str, ...]:
+    told = [f"{item.scanner}: {item.detail or item.reason}" for item in report.unchecked if not item.path]
+    if strict:
+        told += [f"{item.path}: {item.reason}" for item in report.unchecked if item.path]
+        told += [f"{count} {ending} files: no scanner" for ending, count in report.uncovered.items()]
+    return tuple(told)
+
+
+def _chosen(report: ScanReport, words: str | None) -> Finding:
+    found = [f for f in report.findings if words is None or FixRequest(target=".", only=(words,)).wants(f)]
+    if len(found) == 1:
+        return found[0]
+    where = [f"{f.id} {f.rule_id} {f.path}:{f.location.start_line if f.location else '-'}" for f in found[:10]]
+    told = "no finding" if not found else f"{len(found)} findings"
+    raise UsageError(
+        f"{told} for {words or 'the whole scan'!r}", hint="choose one with --finding: " + ("; ".join(where) or "remediator scan lists them")
+    )
+
+
+def _noted(events: Sequence[Event], phase: str, key: str) -> str:
+    found = [e.data[key] for e in events if isinstance(e, RunProgress) and e.phase == phase and key in e.data]
+    return str(found[-1]) if found else ""
+
+
+def _failed(run_id: str, error: BaseException) -> RunFinished:
+    return RunFinished(run_id=run_id, at=datetime.now(UTC), outcome="failed", data={"error": f"{type(error).__name__}: {error}"})
+
+
+def _undo_path(state: Path, repository: Path) -> Path:
+    return state / "undo" / f"{digest_of(str(repository.resolve()).encode('utf-8', 'surrogateescape'))[7:23]}.json"
+
+
+def _remember(state: Path, repository: Path, applied: Any) -> None:
+    from remediator.artefacts import write_atomically
+
+    path = _undo_path(state, repository)
+    private_folder(path.parent)
+    write_atomically(path, applied.model_dump_json().encode())
+
+
+def _recall(path: Path) -> Any:
+    from remediator.checkout import Applied
+
+    return Applied.model_validate_json(path.read_bytes())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from remediator.records.case import Case, CaseState
 from remediator.records.event import (
+    BundleWritten,
     CaseClosed,
     CheckDone,
     Event,
@@ -29,6 +30,7 @@ from remediator.records.verdict import Check, CheckStatus, EvidenceLevel, Outcom
 __all__ = [
     "Baseline",
     "BuildRun",
+    "BundleWritten",
     "Case",
     "CaseClosed",
     "CaseState",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from remediator.records.event import (
+    BundleWritten,
     CaseClosed,
     Event,
     FindingReported,
@@ -102,11 +103,9 @@ def _step(case: Case | None, event: Event) -> Case | None:
         case FixDeclined():
             changes = {"declined": (*case.declined, event.declined), "spend": case.spend + event.spend}
         case VerdictReached():
-            changes = {
-                "verdicts": (*case.verdicts, event.verdict),
-                "bundle_path": event.bundle_path or case.bundle_path,
-                "bundle_digest": event.bundle_digest or case.bundle_digest,
-            }
+            changes = {"verdicts": (*case.verdicts, event.verdict)}
+        case BundleWritten():
+            changes = {"bundle_path": event.bundle_path, "bundle_digest": event.bundle_digest}
         case SubmissionAccepted():
             changes = {"receipts": (*case.receipts, event.receipt)}
         case CaseClosed():

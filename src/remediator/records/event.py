@@ -88,8 +88,14 @@ class VerdictReached(_CaseEvent):
 
     type: Literal["VerdictReached"] = "VerdictReached"
     verdict: Verdict
-    bundle_digest: str = ""
-    bundle_path: str = ""
+
+
+class BundleWritten(_CaseEvent):
+    """The evidence of a case was sealed: everything that was tried, signed."""
+
+    type: Literal["BundleWritten"] = "BundleWritten"
+    bundle_path: str
+    bundle_digest: str
 
 
 class SubmissionAccepted(_CaseEvent):
@@ -116,6 +122,7 @@ Event = Annotated[
     | FixDeclined
     | CheckDone
     | VerdictReached
+    | BundleWritten
     | SubmissionAccepted
     | CaseClosed,
     Field(discriminator="type"),

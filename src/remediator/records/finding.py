@@ -76,6 +76,8 @@ class Finding(Record):
     fixes: tuple[SuggestedFix, ...] = ()
     aliases: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
+    tool: str = ""
+    """The program that found it, where the scanner only brings its report."""
 
     @classmethod
     def at(

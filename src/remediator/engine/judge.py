@@ -1,0 +1,67 @@
+"""Puts one patch through the ladder. Fix, verify and replay all judge here, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from remediator.contracts import Tree, Verifier
+from remediator.engine.project import Project
+from remediator.engine.workspace import StepWorkspace
+from remediator.errors import PatchError, RemediatorError, SandboxLostError, SandboxUnavailableError
+from remediator.records.finding import Finding
+from remediator.records.patch import Patch
+from remediator.records.verdict import Check, CheckStatus, EvidenceLevel, Verdict, fold
+
+OnCheck = Callable[[Check], Awaitable[None]]
+
+
+async def judge(project: Project, finding: Finding, patch: Patch, required: EvidenceLevel, on_check: OnCheck) -> Verdict:
+    """Run the playbook's verifiers on base plus patch, in order, until one fails; fold what they say."""
+    checks: list[Check] = []
+    try:
+        tree = await asyncio.to_thread(project.store.apply, project.base, patch.diff)
+    except PatchError as error:
+        checks.append(_unappliable(error))
+        await on_check(checks[0])
+    else:
+        await _climb(project, finding, patch, tree, checks, on_check)
+    return fold(checks, patch_id=patch.id, finding_id=finding.id, required=required, expected=project.kit.expected())
+
+
+async def _climb(project: Project, finding: Finding, patch: Patch, tree: Tree, checks: list[Check], on_check: OnCheck) -> None:
+    async with project.scratch() as scratch:
+        workspace = StepWorkspace(project, tree, scratch)
+        for verifier in project.kit.verifiers:
+            began = time.monotonic()
+            check = await _asked(verifier, finding, patch, workspace)
+            checks.append(check.model_copy(update={"seconds": round(time.monotonic() - began, 3)}))
+            await on_check(checks[-1])
+            if check.status is CheckStatus.failed:
+                return
+
+
+async def _asked(verifier: Verifier, finding: Finding, patch: Patch, workspace: StepWorkspace) -> Check:
+    # The step boundary: a verifier that breaks has proven nothing, and says so under its own name.
+    try:
+        return await verifier.verify(finding, patch, workspace)
+    except SandboxLostError as error:
+        status, reason, told = CheckStatus.infra_error, "sandbox-lost", error.message
+    except SandboxUnavailableError as error:
+        status, reason, told = CheckStatus.not_run, "no-sandbox", error.message
+    except RemediatorError as error:
+        status, reason, told = CheckStatus.inconclusive, "verifier-error", error.message
+    except Exception as error:
+        status, reason, told = CheckStatus.inconclusive, "verifier-crashed", f"{type(error).__name__}: {error}"
+    return Check(name=verifier.name, level=verifier.level, status=status, reason=reason, summary=told)
+
+
+def _unappliable(error: PatchError) -> Check:
+    return Check(
+        name="applies",
+        level=EvidenceLevel.E0,
+        status=CheckStatus.failed,
+        reason="does-not-apply",
+        summary=f"{error.message} {error.hint}".strip(),
+    )

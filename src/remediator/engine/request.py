@@ -1,0 +1,92 @@
+"""What may be asked of the engine, and what it answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from remediator.contracts import Engine
+from remediator.records.case import Case
+from remediator.records.finding import Finding, Severity
+from remediator.records.patch import ReasonCode
+from remediator.records.recipe import Baseline
+from remediator.records.record import Record
+from remediator.records.scan import ScanReport
+from remediator.records.source import Source
+from remediator.records.verdict import EvidenceLevel
+
+_UNFIT = (ReasonCode.could_not_check,)
+
+
+class FixRequest(Record):
+    """One run's order. `only` holds finding ids, rule ids, `CWE-n` or `path:line`; all other fields narrow or override settings."""
+
+    target: str
+    revision: str | None = None
+    playbook: str | None = None
+    findings: Path | None = None
+    only: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    severity: Severity | None = None
+    rules: tuple[str, ...] = ()
+    sarif: tuple[Path, ...] = ()
+    resume: bool = False
+    sandbox: str | None = None
+    required: EvidenceLevel | None = None
+    minutes: float | None = None
+    strict: bool = False
+
+    def wants(self, finding: Finding) -> bool:
+        """Return whether a finding is within what was asked for."""
+        if self.severity and finding.severity.rank > self.severity.rank:
+            return False
+        if self.paths and not any(finding.path == path or finding.path.startswith(path.rstrip("/") + "/") for path in self.paths):
+            return False
+        return not self.only or any(_matches(word, finding) for word in self.only)
+
+
+class RunReport(Record):
+    """What came of a run."""
+
+    run_id: str
+    target: str
+    source: Source | None = None
+    scan: ScanReport | None = None
+    cases: tuple[Case, ...] = ()
+    baseline: Baseline | None = None
+    engine: Engine | None = None
+    left_out: int = 0
+    could_not_check: tuple[str, ...] = ()
+    interrupted: bool = False
+    resumed: bool = False
+    seconds: float = 0.0
+
+    @property
+    def budget_hit(self) -> bool:
+        """Return whether a case ended because money or time was used up."""
+        return any(case.closed is ReasonCode.budget for case in self.cases)
+
+    def exit_code(self) -> int:
+        """Return the contract's exit code: 0 nothing left, 1 findings remain, 3 could not check, 5 budget, 130 interrupted."""
+        if self.interrupted:
+            return 130
+        if self.could_not_check or any(case.closed in _UNFIT for case in self.cases):
+            return 3
+        if self.budget_hit:
+            return 5
+        settled = {ReasonCode.fixed, ReasonCode.duplicate, ReasonCode.waived}
+        open_cases = [case for case in self.cases if case.closed not in settled]
+        findings_only = not self.cases and self.scan is not None and bool(self.scan.findings)
+        return 1 if open_cases or findings_only else 0
+
+
+def _matches(word: str, finding: Finding) -> bool:
+    if word.upper().startswith("CWE-") and word[4:].isdigit():
+        return int(word[4:]) in finding.cwe
+    if finding.id.startswith(word) or word in (finding.rule_id, *finding.aliases):
+        return True
+    if finding.location is None:
+        return False
+    path, _, line = word.rpartition(":")
+    if path and line.isdigit():
+        return finding.path == path and finding.location.start_line <= int(line) <= finding.location.end_line
+    return finding.path == word

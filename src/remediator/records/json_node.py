@@ -1,0 +1,100 @@
+"""A value of somebody else's JSON, with where it stands, so that a complaint can name the place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from remediator.errors import ConfigError
+
+_LIMIT = 64 * 1024 * 1024
+
+
+class JsonNode:
+    """Typed access to parsed JSON. Every wrong type raises ConfigError naming the document, the path in it, and what is there."""
+
+    def __init__(self, value: Any, document: str, where: str = "") -> None:
+        self.value = value
+        self.document = document
+        self.where = where
+
+    @classmethod
+    def parse(cls, data: bytes, document: str, *, limit_bytes: int = _LIMIT) -> JsonNode:
+        """Parse JSON. Raises ConfigError where it is too large, not UTF-8, not JSON, or nested too deeply."""
+        if len(data) > limit_bytes:
+            raise ConfigError(f"{document} is larger than {limit_bytes} bytes")
+        try:
+            value = json.loads(data.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        except RecursionError as error:
+            raise ConfigError(f"{document} is nested too deeply") from error
+        except ValueError as error:
+            raise ConfigError(f"{document} is not JSON: {error}") from error
+        return cls(value, document)
+
+    def __contains__(self, key: str) -> bool:
+        return isinstance(self.value, dict) and self.value.get(key) is not None
+
+    def child(self, key: str) -> JsonNode:
+        """Return what stands at `key`; a missing one holds None."""
+        if not isinstance(self.value, dict):
+            self.refuse("an object")
+        return JsonNode(self.value.get(key), self.document, f"{self.where}.{key}" if self.where else key)
+
+    def object(self, key: str) -> JsonNode:
+        """Return the object at `key`, an empty one where it is missing."""
+        found = self.child(key)
+        if found.value is None:
+            return JsonNode({}, self.document, found.where)
+        if not isinstance(found.value, dict):
+            found.refuse("an object")
+        return found
+
+    def items(self, key: str) -> list[JsonNode]:
+        """Return the objects of the array at `key`, none where it is missing."""
+        found = self.child(key)
+        if found.value is None:
+            return []
+        if not isinstance(found.value, list):
+            found.refuse("an array")
+        return [JsonNode(value, self.document, f"{found.where}[{index}]").checked() for index, value in enumerate(found.value)]
+
+    def checked(self) -> JsonNode:
+        """Return this node, which must be an object."""
+        if not isinstance(self.value, dict):
+            self.refuse("an object")
+        return self
+
+    def text(self, key: str) -> str:
+        """Return the string at `key`, an empty one where it is missing."""
+        found = self.child(key)
+        if found.value is None:
+            return ""
+        if not isinstance(found.value, str):
+            found.refuse("a string")
+        return str(found.value)
+
+    def number(self, key: str) -> int | None:
+        """Return the integer at `key`, or None where it is missing."""
+        found = self.child(key)
+        if found.value is None:
+            return None
+        if isinstance(found.value, bool) or not isinstance(found.value, int) or abs(found.value) > 2**53:
+            found.refuse("an integer")
+        return int(found.value)
+
+    def members(self, key: str) -> Iterator[tuple[str, JsonNode]]:
+        """Yield the members of the object at `key`; each must be an object."""
+        found = self.object(key)
+        for name in found.value:
+            yield name, found.child(name).checked()
+
+    def refuse(self, wanted: str) -> NoReturn:
+        """Raise ConfigError: this is not what was wanted."""
+        kinds = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", int: "an integer", float: "a number"}
+        found = kinds.get(type(self.value), "null")
+        raise ConfigError(f"{self.document}: {self.where or 'the document'} is {found}, not {wanted}", hint="it must be SARIF 2.1.0")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON value")

@@ -1,0 +1,106 @@
+"""The whole policy, as a table."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from remediator.engine.plan import Close, Judge, Propose, Seal, Submit, next_step
+from remediator.playbook import Playbook
+from remediator.records import Case, CheckStatus, Declined, EvidenceLevel, Finding, Patch, ReasonCode, Receipt
+from remediator.records.verdict import Check, Outcome, Verdict
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+FINDING = Finding.at(rule_id="r", scanner="s", message="m", location=None, snippet="x")
+PLAYBOOK = Playbook.model_validate(
+    {
+        "name": "p",
+        "fix": [{"use": "one"}, {"use": "two"}],
+        "submit": [{"use": "spool"}, {"use": "branch"}],
+        "limits": {"attempts": 2, "minutes": 10},
+    }
+)
+
+
+def patch(text: str) -> Patch:
+    return Patch.of(finding_id=FINDING.id, fixer="one", title="t", diff=text)
+
+
+def verdict(of: Patch, outcome: Outcome, level: EvidenceLevel | None) -> Verdict:
+    return Verdict(patch_id=of.id, finding_id=FINDING.id, outcome=outcome, level=level, summary="why")
+
+
+def case(**changes: object) -> Case:
+    return Case(id="fx-1", run_id="run-1", finding=FINDING).model_copy(update=changes)
+
+
+A, B = patch("a"), patch("b")
+NO_ONE = Declined(finding_id=FINDING.id, fixer="one", reason=ReasonCode.no_safe_transform, detail="d1")
+NO_TWO = Declined(finding_id=FINDING.id, fixer="two", reason=ReasonCode.needs_model, detail="d2")
+PROVEN = verdict(A, Outcome.verified, EvidenceLevel.E3)
+REJECTED = verdict(A, Outcome.rejected, None)
+BROKEN = verdict(A, Outcome.infra_error, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (case(), Propose("one")),
+        (case(declined=(NO_ONE,)), Propose("two")),
+        (case(declined=(NO_ONE, NO_TWO)), Seal(ReasonCode.needs_model, "d2")),
+        (case(declined=(NO_ONE, NO_TWO), bundle_digest="x"), Close(ReasonCode.needs_model, "d2")),
+        (case(patches=(A,)), Judge(A)),
+        (case(patches=(A,), verdicts=(REJECTED,)), Propose("one")),
+        (case(patches=(A,), verdicts=(REJECTED,), declined=(NO_ONE,)), Propose("two")),
+        (case(patches=(A, B), verdicts=(REJECTED,)), Judge(B)),
+        (
+            case(patches=(A, B), verdicts=(REJECTED, verdict(B, Outcome.rejected, None))),
+            Seal(ReasonCode.verify_failed, "rejected: why"),
+        ),
+        (case(patches=(A,), verdicts=(BROKEN,)), Judge(A)),
+        (case(patches=(A,), verdicts=(BROKEN, BROKEN)), Judge(A)),
+        (case(patches=(A,), verdicts=(BROKEN,) * 3, declined=(NO_ONE, NO_TWO)), Seal(ReasonCode.could_not_check, "infra_error: why")),
+        (case(patches=(A,), verdicts=(PROVEN,)), Seal(ReasonCode.fixed, "")),
+        (case(patches=(A,), verdicts=(PROVEN,), bundle_digest="x"), Submit("spool")),
+        (case(patches=(A,), verdicts=(PROVEN,), bundle_digest="x", receipts=(Receipt(submission_id="s", sink="spool"),)), Submit("branch")),
+        (
+            case(
+                patches=(A,),
+                verdicts=(PROVEN,),
+                bundle_digest="x",
+                receipts=(Receipt(submission_id="s", sink="spool"), Receipt(submission_id="s", sink="branch")),
+            ),
+            Close(ReasonCode.fixed, ""),
+        ),
+        (case(patches=(A,), verdicts=(verdict(A, Outcome.verified, EvidenceLevel.E2),)), Seal(ReasonCode.below_required, "why")),
+        (case(closed=ReasonCode.fixed), None),
+    ],
+)
+def test_the_next_step_follows_from_the_case(given: Case, expected: object) -> None:
+    assert next_step(PLAYBOOK, given) == expected
+
+
+def test_a_case_out_of_time_is_closed_for_its_budget() -> None:
+    step = next_step(PLAYBOOK, case(patches=(A,), verdicts=(REJECTED,)), minutes=11)
+    assert step == Seal(ReasonCode.budget, "10 minutes are used up")
+
+
+def test_a_patch_that_exists_is_judged_even_when_time_is_up() -> None:
+    assert next_step(PLAYBOOK, case(patches=(A,)), minutes=11) == Judge(A)
+
+
+def test_a_finding_that_another_fix_removes_is_a_duplicate() -> None:
+    assert next_step(PLAYBOOK, case(), fixed_by="fx-2") == Seal(ReasonCode.duplicate, "already gone with fx-2")
+
+
+def test_an_insufficient_level_is_never_handed_over() -> None:
+    weak = Verdict(
+        patch_id=A.id,
+        finding_id=FINDING.id,
+        outcome=Outcome.verified,
+        level=EvidenceLevel.E2,
+        required=EvidenceLevel.E3,
+        checks=(Check(name="tests", level=EvidenceLevel.E3, status=CheckStatus.not_run),),
+    )
+    assert not isinstance(next_step(PLAYBOOK, case(patches=(A,), verdicts=(weak,), bundle_digest="x")), Submit)
