@@ -67,7 +67,7 @@ class DbosDurable(Durable):
         self._registered = workflows
         self._bodies: set[asyncio.Task[Json]] = set()
         self._stopping = False
-        self._halted: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
+        self._halted: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
 
     async def step(self, name: str, body: StepBody) -> Json:
         """Run the body as a checkpointed step."""
@@ -94,21 +94,24 @@ class DbosDurable(Durable):
 
     async def child(self, workflow: str, workflow_id: str, argument: Json) -> Json:
         """Run a workflow that is checkpointed by itself, under an id that is the same on every replay."""
-        return await self.run(workflow, workflow_id, argument)
+        # A halt ends the outermost wait only: to end a workflow with it would be recorded as the run's outcome.
+        return _opened(await (await self._started(workflow, workflow_id, argument)).get_result())
 
     async def run(self, workflow: str, workflow_id: str, argument: Json) -> Json:
-        """Start a workflow, or join the one of this id, and wait for its result."""
+        """Start a workflow, or join the one of this id, and wait for its result. Raises what halted it, which leaves it to be resumed."""
+        handle = await self._started(workflow, workflow_id, argument)
+        return _opened(await self._unless_halted(handle.get_result()))
+
+    async def _started(self, workflow: str, workflow_id: str, argument: Json) -> Any:
         from dbos import DBOS, SetWorkflowID
 
         with SetWorkflowID(workflow_id):
-            handle: Any = await DBOS.start_workflow_async(self._registered[workflow], argument)
-        result: Json = await self._unless_halted(handle.get_result())
-        return _opened(result)
+            return await DBOS.start_workflow_async(self._registered[workflow], argument)
 
     async def _unless_halted(self, result: Coroutine[Any, Any, Json]) -> Json:
         waiting = asyncio.ensure_future(result)
         try:
-            await asyncio.wait({waiting, self._halted}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([waiting, self._halted], return_when=asyncio.FIRST_COMPLETED)
             return waiting.result() if waiting.done() else self._halted.result()
         finally:
             waiting.cancel()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
 from remediator.contracts import Component, Fixer, SandboxProvider, Scanner, Sink, Verifier
 from remediator.errors import PluginError
@@ -57,7 +57,7 @@ async def open_kit(playbook: Playbook, registry: Registry, defaults: Callable[[s
 
     provider = None
     if playbook.sandbox.name != "none":
-        provider = cast(SandboxProvider, make(playbook.sandbox, "sandbox", SandboxProvider, registry, defaults(playbook.sandbox.name)))
+        provider = make(playbook.sandbox, "sandbox", SandboxProvider, registry, defaults(playbook.sandbox.name))  # type: ignore[type-abstract]
     kit = Kit(
         playbook=playbook,
         scanners=made(playbook.scan, "scanner", Scanner),  # type: ignore[type-abstract]

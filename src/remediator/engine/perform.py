@@ -51,7 +51,9 @@ class Performer:
                 return await self._judge(case, patch, tell)
             case plan.Seal(reason, detail):
                 sealed = await asyncio.to_thread(self.seal, case, reason, detail)
-                return BundleWritten(run_id=self._run_id, case_id=case.id, at=_now(), bundle_path=str(sealed.path), bundle_digest=sealed.digest)
+                return BundleWritten(
+                    run_id=self._run_id, case_id=case.id, at=_now(), bundle_path=str(sealed.path), bundle_digest=sealed.digest
+                )
             case plan.Submit(sink):
                 return await self._submit(case, sink)
             case plan.Close(reason, detail):

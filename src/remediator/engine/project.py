@@ -20,7 +20,7 @@ from remediator.evidence.base import Base
 from remediator.git import GitStore
 from remediator.recipe.hints import Hints
 from remediator.records.finding import Finding
-from remediator.records.recipe import Baseline
+from remediator.records.recipe import Baseline, Recipe
 from remediator.records.record import canonical_json, digest_of
 from remediator.records.scan import Covered, ScanReport, Unchecked
 from remediator.records.source import Source
@@ -137,11 +137,11 @@ class Project:
         """Return why there is no baseline, or an empty string."""
         return self._unprepared.message if self._unprepared else ""
 
-    async def use_recipe(self, known: Baseline) -> None:
+    async def use_recipe(self, known: Recipe) -> None:
         """Measure the base with a recipe that is already known (a replay)."""
         provider = self.provider()
-        image = await recipe.prepare(known.recipe, self.base, self.source, provider, keep=self.keep, note=self.note)
-        self._baseline = await recipe.measure(known.recipe, image, self.base, provider, keep=self.keep, note=self.note)
+        image = await recipe.prepare(known, self.base, self.source, provider, keep=self.keep, note=self.note)
+        self._baseline = await recipe.measure(known, image, self.base, provider, keep=self.keep, note=self.note)
 
     def provider(self) -> Any:
         """Return the sandbox provider. Raises SandboxUnavailableError where the operator chose none."""

@@ -10,7 +10,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from remediator import recipe
 from remediator.artefacts import ArtefactStore
 from remediator.engine import plan
 from remediator.engine.durable import Durable, Json, Workflow
@@ -18,6 +17,7 @@ from remediator.engine.journal import Recorder
 from remediator.engine.kit import Kit, open_kit
 from remediator.engine.perform import Performer
 from remediator.engine.project import Project
+from remediator.engine.project_file import project_hints
 from remediator.engine.request import FixRequest
 from remediator.errors import StateError
 from remediator.playbook import Playbook
@@ -95,7 +95,8 @@ class Run:
             offline=self._settings.offline,
         )
         await self._progress("checkout", "finished", resolved.source.uri, source=resolved.source)
-        return resolved.source.as_json()
+        found: Json = resolved.source.as_json()
+        return found
 
     async def _open(self, source: Source, kit: Kit) -> Project:
         return await open_project(source, kit, self._settings, self._note)
@@ -214,7 +215,7 @@ async def open_project(source: Source, kit: Kit, settings: Settings, note: Calla
     from remediator.source import reopen
 
     store, tree = await asyncio.to_thread(reopen, source, settings.state / "stores")
-    hints = recipe.with_project_hints(settings.hints_for(source.name, source.uri), tree)
+    hints = project_hints(settings.hints_for(source.name, source.uri), tree, note)
     return Project(
         source=source,
         store=store,

@@ -1,0 +1,116 @@
+"""Runs a bundle's proof again: from the bundle alone, or against a source that the operator names."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from remediator.artefacts import ArtefactStore
+from remediator.contracts import Tree
+from remediator.engine.judge import judge
+from remediator.engine.kit import open_kit
+from remediator.engine.project import Project
+from remediator.errors import EvidenceError, PlaybookError
+from remediator.evidence.bundle import read
+from remediator.evidence.keys import TrustedKeys
+from remediator.evidence.replay import ReplayReport, ReplayRequest, replay
+from remediator.evidence.scrub import Scrubber
+from remediator.git import GitStore, ImportedFile
+from remediator.playbook import Playbook, check_playbook, load_playbook, parse_playbook, playbook_names
+from remediator.recipe.hints import Hints
+from remediator.records.verdict import Check, Verdict
+from remediator.registry import Registry
+from remediator.settings import Settings
+from remediator.source import resolve
+
+
+class Replayer:
+    """A judge for `evidence.replay` that works with this machine's plugins and sandbox."""
+
+    def __init__(
+        self, settings: Settings, registry: Registry, note: Callable[..., None], *, source: str | None, playbook: str | None
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._note = note
+        self._source = source
+        self._playbook = playbook
+
+    async def __call__(self, request: ReplayRequest) -> Verdict:
+        """Judge the patch of a bundle in fresh sandboxes."""
+        playbook = self._trusted(parse_playbook(request.playbook, "playbook.yaml of the bundle"))
+        check_playbook(playbook, self._registry)
+        async with open_kit(playbook, self._registry, self._settings.defaults_for) as kit:
+            store, base = await self._base(request)
+            project = Project(
+                source=request.source,
+                store=store,
+                base=base,
+                kit=kit,
+                artefacts=ArtefactStore(self._settings.state / "artefacts"),
+                state=self._settings.state,
+                hints=Hints(),
+                note=self._note,
+            )
+            if request.recipe is not None:
+                await project.use_recipe(request.recipe)
+            return await judge(project, request.finding, request.patch, request.required, self._on_check)
+
+    def _trusted(self, recorded: Playbook) -> Playbook:
+        """Return the playbook to judge by. A stranger's may run nothing on this machine that ours would not."""
+        if self._playbook:
+            return load_playbook(self._playbook)
+        known = [load_playbook(name) for name in {*playbook_names(), self._settings.playbook}]
+        if not any(_judges_alike(recorded, ours) for ours in known):
+            raise PlaybookError(
+                f"the bundle was judged by a playbook that is none of yours: {recorded.name}",
+                hint="read its playbook.yaml, then name the one to judge by: --playbook NAME-OR-FILE",
+            )
+        return recorded.model_copy(update={"fix": (), "submit": ()})
+
+    async def _base(self, request: ReplayRequest) -> tuple[GitStore, Tree]:
+        if self._source is None and request.base.included:
+            return await asyncio.to_thread(self._unpacked, request)
+        target = self._source or request.source.uri
+        folder = self._settings.state / "stores"
+        resolved = await resolve(
+            target,
+            revision=request.source.revision or None,
+            folder=folder,
+            env=self._settings.network_env(),
+            offline=self._settings.offline,
+        )
+        if resolved.tree.id != request.source.tree:
+            raise EvidenceError(
+                f"{target} is tree {resolved.tree.id}, the bundle was made for {request.source.tree}",
+                hint="name the source at the recorded commit with --source",
+            )
+        return resolved.store, resolved.tree
+
+    def _unpacked(self, request: ReplayRequest) -> tuple[GitStore, Tree]:
+        store = GitStore.open(self._settings.state / "stores" / f"replay-{request.base.tree[:16]}.git")
+        files = [ImportedFile(member.path, member.mode, member.data) for member in request.base.files()]
+        commit = store.import_files(files, message="base of a bundle", when=datetime(2000, 1, 1, tzinfo=UTC))
+        tree = store.tree(commit)
+        if tree.id != request.base.tree and not request.base.omitted:
+            raise EvidenceError(f"the bundle's files make the tree {tree.id}, not {request.base.tree}")
+        return store, tree
+
+    async def _on_check(self, check: Check) -> None:
+        self._note(f"{check.name}: {check.status}", reason=check.reason, summary=check.summary)
+
+
+async def replay_bundle(
+    path: Path, settings: Settings, registry: Registry, note: Callable[..., None], *, source: str | None = None, playbook: str | None = None
+) -> ReplayReport:
+    """Read a bundle, run its proof again, compare. Raises EvidenceError where the bundle is damaged or signed wrongly."""
+    bundle = await asyncio.to_thread(read, path, TrustedKeys.load(settings.state / "keys"))
+    judged_by: Any = Replayer(settings, registry, note, source=source, playbook=playbook)
+    return await replay(bundle, judged_by, scrub=Scrubber(paths={str(settings.state): "state"}))
+
+
+def _judges_alike(one: Playbook, other: Playbook) -> bool:
+    return (one.scan, one.verify) == (other.scan, other.verify) and one.sandbox.name == other.sandbox.name
