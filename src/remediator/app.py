@@ -20,6 +20,7 @@ from remediator.engine.project import Project
 from remediator.engine.request import FixRequest, RunReport
 from remediator.engine.run import Run, project_of, run_folder
 from remediator.errors import PatchError, UsageError
+from remediator.evidence.replay import ReplayReport
 from remediator.playbook import Playbook, Use, check_playbook, load_playbook, make
 from remediator.records.case import Case
 from remediator.records.event import Event, RunFinished, RunProgress
@@ -125,11 +126,11 @@ class Remediator:
             reason = ReasonCode.fixed if verdict.sufficient else ReasonCode.verify_failed
             return verdict, await asyncio.to_thread(seal_case, project, case, reason, verdict.summary, self.settings.state)
 
-    async def replay(self, bundle: Path, *, source: str | None = None, playbook: str | None = None) -> Any:
+    async def replay(self, bundle: Path, *, source: str | None = None, playbook: str | None = None) -> ReplayReport:
         """Run a bundle's proof again and compare. Raises EvidenceError where the bundle is damaged."""
         from remediator.engine.replay import replay_bundle
 
-        return await replay_bundle(self, bundle, source=source, playbook=playbook)
+        return await replay_bundle(bundle, self.settings, self.registry, self.note, source=source, playbook=playbook)
 
     # -- what was done -------------------------------------------------------------------------------------------------
 
@@ -156,11 +157,11 @@ class Remediator:
 
     def _scan_of(self, events: Sequence[Event]) -> ScanReport | None:
         digest = _noted(events, "scan", "report")
-        return ScanReport.model_validate_json(ArtefactStore(self.settings.state / "artefacts").get(digest)) if digest else None
+        return ScanReport.from_json(ArtefactStore(self.settings.state / "artefacts").get(digest)) if digest else None
 
     def _baseline_of(self, events: Sequence[Event]) -> Baseline | None:
         digest = _noted(events, "baseline", "report")
-        return Baseline.model_validate_json(ArtefactStore(self.settings.state / "artefacts").get(digest)) if digest else None
+        return Baseline.from_json(ArtefactStore(self.settings.state / "artefacts").get(digest)) if digest else None
 
     def runs(self) -> tuple[RunSummary, ...]:
         """Return all runs, the latest first."""

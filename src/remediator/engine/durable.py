@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from remediator.errors import RemediatorError, StateError
+from remediator.records.record import canonical_json
 
 Json = dict[str, Any]
 StepBody = Callable[[], Awaitable[Json]]
@@ -217,12 +219,12 @@ async def _parked() -> None:
 
 
 async def _sealed(body: StepBody) -> Json:
-    """Turn an error of our own into a value: after a replay the engine would give it back as another class.
+    """Turn a result into ASCII text, and an error of our own into a value: after a replay the engine would give back another class.
 
     What a later try can mend (a full disk, an engine that went away) is no outcome and passes through.
     """
     try:
-        return {"ok": await body()}
+        return {"ok": canonical_json(await body()).decode("ascii")}
     except RemediatorError as error:
         if error.transient or isinstance(error, StateError):
             raise
@@ -232,7 +234,7 @@ async def _sealed(body: StepBody) -> Json:
 def _opened(sealed: Json) -> Json:
     if (error := sealed.get("error")) is not None:
         raise _class_named(error["class"])(error["message"], hint=error["hint"])
-    value: Json = sealed["ok"]
+    value: Json = json.loads(sealed["ok"])
     return value
 
 

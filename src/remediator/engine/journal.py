@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -79,7 +80,7 @@ class Journal:
         values = (run_id, case_id) if case_id else (run_id,)
         with self._lock, self._told():
             rows = self._db.execute(f"SELECT body FROM events WHERE {where} ORDER BY number", values).fetchall()  # noqa: S608 - fixed text
-        return tuple(event_adapter.validate_json(row[0]) for row in rows)
+        return tuple(event_adapter.validate_python(json.loads(row[0])) for row in rows)
 
     def runs(self) -> tuple[RunSummary, ...]:
         """Return all runs, the latest first."""
@@ -87,7 +88,7 @@ class Journal:
             rows = self._db.execute("SELECT body FROM events WHERE type IN ('RunStarted','RunFinished') ORDER BY number").fetchall()
         runs: dict[str, RunSummary] = {}
         for row in rows:
-            event = event_adapter.validate_json(row[0])
+            event = event_adapter.validate_python(json.loads(row[0]))
             if isinstance(event, RunStarted):
                 runs[event.run_id] = RunSummary(
                     run_id=event.run_id, target=event.target, started=event.at, configuration=event.configuration

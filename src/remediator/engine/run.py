@@ -60,7 +60,7 @@ class Run:
             source = Source.model_validate(await durable.step("checkout", self._checkout))
             project = await self._open(source, kit)
             scan = await durable.step("scan", lambda: self._scan(project))
-            project.remember(ScanReport.model_validate_json(project.artefacts.get(scan["report"])))
+            project.remember(ScanReport.from_json(project.artefacts.get(scan["report"])))
             if not self._project.done():
                 self._project.set_result(project)
             await self._work(durable, project, (await project.scan(project.base)).findings)

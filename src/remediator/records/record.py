@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -17,6 +17,11 @@ class Record(BaseModel):
     def as_json(self) -> dict[str, Any]:
         """Return the plain JSON form, fit for a journal, a bundle or a wire."""
         return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> Self:
+        """Read what `canonical_json(self.as_json())` wrote, undecodable file names included. Raises ValueError."""
+        return cls.model_validate(json.loads(data))
 
     def digest(self) -> str:
         """Return `sha256:<hex>` of the canonical JSON."""

@@ -91,38 +91,59 @@ def fold(
     """Fold checks into a verdict, failing closed.
 
     `expected` names every check of the playbook with its level. One that is missing from `checks` counts as not_run. A level with
-    no expected check at all is not reached, and caps the ladder there. Any failed check rejects, whatever passed above it.
+    no expected check at all is not reached, and caps the ladder there. Any failed check rejects, whatever passed above it, also one
+    that nobody expected. Of several answers under one name the worst counts; one at another level than expected proves nothing.
     """
-    done = {check.name: check for check in checks}
-    ladder = tuple(
-        done.get(name) or Check(name=name, level=level, status=CheckStatus.not_run, reason="not-run", summary="did not run")
-        for name, level in expected
-    )
+    ladder = (*(_answer(name, level, checks) for name, level in expected), *_unexpected(checks, expected))
     level = _reached(ladder)
+    failed, infra = _first(ladder, CheckStatus.failed), _first(ladder, CheckStatus.infra_error)
+    # What is not proven is told from the ground up: the lowest gap is what caps the level.
+    gap = min((c for c in ladder if c.status is not CheckStatus.passed), key=lambda c: c.level, default=None)
     told: Check | None
-    failed = next((c for c in ladder if c.status is CheckStatus.failed), None)
-    infra = next((c for c in ladder if c.status is CheckStatus.infra_error), None)
-    unsure = next((c for c in ladder if c.status is CheckStatus.inconclusive), None)
-    missing = next((c for c in ladder if c.status is CheckStatus.not_run), None)
     if failed:
         outcome, told = Outcome.rejected, failed
     elif infra:
         outcome, told = Outcome.infra_error, infra
     elif level is None:
-        outcome, told = (Outcome.inconclusive if unsure else Outcome.blocked), unsure or missing
+        unsure = _first(ladder, CheckStatus.inconclusive)
+        outcome, told = (Outcome.inconclusive if unsure else Outcome.blocked), unsure or gap
     else:
         # What was proven stands; what is missing above it caps the level and is told.
-        outcome, told = Outcome.verified, unsure or missing
+        outcome, told = Outcome.verified, gap
     return Verdict(
         patch_id=patch_id,
         finding_id=finding_id,
         outcome=outcome,
         level=None if failed else level,
         required=required,
-        reason=told.reason if told else "",
-        summary=f"{told.name}: {told.summary}" if told else "",
+        reason=told.reason if told else ("" if ladder else "nothing-expected"),
+        summary=f"{told.name}: {told.summary}" if told else ("" if ladder else "the playbook names no check"),
         checks=ladder,
     )
+
+
+_WORST_FIRST = (CheckStatus.failed, CheckStatus.infra_error, CheckStatus.inconclusive, CheckStatus.not_run, CheckStatus.passed)
+
+
+def _answer(name: str, level: EvidenceLevel, checks: Sequence[Check]) -> Check:
+    given = sorted((check for check in checks if check.name == name), key=lambda check: _WORST_FIRST.index(check.status))
+    if not given:
+        return Check(name=name, level=level, status=CheckStatus.not_run, reason="not-run", summary="did not run")
+    worst = given[0]
+    if worst.status is CheckStatus.passed and any(check.level is not level for check in given):
+        told = f"answered for {worst.level.name} where {level.name} was asked"
+        return worst.model_copy(update={"level": level, "status": CheckStatus.inconclusive, "reason": "wrong-level", "summary": told})
+    return worst.model_copy(update={"level": level})
+
+
+def _unexpected(checks: Sequence[Check], expected: Sequence[tuple[str, EvidenceLevel]]) -> tuple[Check, ...]:
+    """Return the failed checks that the playbook does not name: they prove nothing, but speak against the patch."""
+    names = {name for name, _ in expected}
+    return tuple(check for check in checks if check.name not in names and check.status is CheckStatus.failed)
+
+
+def _first(ladder: Sequence[Check], status: CheckStatus) -> Check | None:
+    return next((check for check in ladder if check.status is status), None)
 
 
 def _reached(ladder: Sequence[Check]) -> EvidenceLevel | None:

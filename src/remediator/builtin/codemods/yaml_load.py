@@ -1,0 +1,63 @@
+"""yaml.load that makes any object."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from remediator.builtin.codemods.draft import Draft
+from remediator.builtin.codemods.scene import Scene, argument, has_stars
+from remediator.builtin.codemods.transform import Transform, ambiguous, unsafe
+
+_SAFE = {"load": "safe_load", "load_all": "safe_load_all"}
+_ALIASES = {
+    "full_load": "safe_load",
+    "unsafe_load": "safe_load",
+    "full_load_all": "safe_load_all",
+    "unsafe_load_all": "safe_load_all",
+}
+_UNSAFE_LOADERS = frozenset({"Loader", "FullLoader", "UnsafeLoader", "CLoader", "CFullLoader", "CUnsafeLoader"})
+_SAFE_LOADERS = frozenset({"SafeLoader", "CSafeLoader", "BaseLoader", "CBaseLoader"})
+
+
+class YamlSafeLoad(Transform):
+    """Loads plain data only."""
+
+    name = "yaml-safe-load"
+    cwe = frozenset({20, 94, 502, 915})
+    words = ("yaml",)
+    summary = "Load YAML as plain data only"
+    behaviour = "Documents with Python tags (`!!python/…`) are now refused with a ConstructorError; plain YAML loads as before."
+    declines = "The loader is a class of the project's own, a variable, or comes in by `**kwargs`."
+
+    def apply(self, node: cst.CSTNode, scene: Scene, draft: Draft) -> bool:
+        """Turn `load` into `safe_load`, and drop the loader."""
+        if not isinstance(node, cst.Call):
+            return False
+        function = scene.name(node.func)
+        module, _, member = function.rpartition(".")
+        if module != "yaml" or member not in (_SAFE | _ALIASES):
+            return False
+        if member in _ALIASES:
+            draft.replace_func(node, draft.sibling(node.func, _ALIASES[member]))
+            return True
+        if has_stars(node):
+            raise unsafe("the call unpacks its arguments, so that its loader cannot be seen")
+        loader = argument(node, "Loader", 1)
+        if loader is not None and not self._is_unsafe(loader, scene):
+            return False
+        if len(node.args) > (1 if loader is None else 2):
+            raise unsafe("the call has arguments that yaml.load does not know")
+        draft.replace_func(node, draft.sibling(node.func, _SAFE[member]))
+        if loader is not None:
+            draft.remove_argument(node, loader)
+            draft.release(loader.value)
+        return True
+
+    def _is_unsafe(self, loader: cst.Arg, scene: Scene) -> bool:
+        names = scene.names(loader.value)
+        members = {name.removeprefix("yaml.").removeprefix("loader.").removeprefix("cyaml.") for name in names}
+        if members and members <= _SAFE_LOADERS:
+            return False
+        if members and members <= _UNSAFE_LOADERS and all(name.startswith("yaml.") for name in names):
+            return True
+        raise ambiguous(f"the loader `{scene.code(loader.value)}` is not one of PyYAML's own")

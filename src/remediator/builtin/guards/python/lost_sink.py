@@ -1,0 +1,72 @@
+"""Guard `feature-deleted`, at the finding's own place: the flawed call must be mended, not dropped."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+
+from remediator.builtin.guards.python.deleted_features import CODE, is_constant, is_quiet_call
+from remediator.builtin.guards.python.module import Module
+from remediator.diff.objection import Objection
+from remediator.records.finding import Finding
+
+# Where to leave the statement out is a right fix: logging of secrets, weakened settings, headers, flags, permissions.
+_MAY_BE_DROPPED = frozenset(
+    (16, 200, 209, 256, 259, 276, 284, 295, 297, 312, 319, 321, 326, 352, 489, 532, 605, 614, 668, 693, 732, 798, 942, 1004, 1275)
+)
+
+
+def lost_sink(before: Module, after: Module, finding: Finding, path: str) -> Iterator[Objection]:
+    """Yield where the call that the finding is about is gone and no working call has come into its function."""
+    if finding.location is None or finding.location.path != path or _MAY_BE_DROPPED.intersection(finding.cwe):
+        return
+    first, last = finding.location.start_line, max(finding.location.start_line, finding.location.end_line)
+    key = before.enclosing(first)
+    old_scope, new_scope = before.scope(key), after.scope(key)
+    if old_scope is None or new_scope is None:
+        return
+    sinks = [call for call in _calls(old_scope) if call.lineno <= last and (call.end_lineno or call.lineno) >= first]
+    old_calls, new_calls = Counter(map(ast.unparse, _calls(old_scope))), Counter(map(ast.unparse, _calls(new_scope)))
+    dropped = [call for call in sinks if new_calls[ast.unparse(call)] < old_calls[ast.unparse(call)]]
+    if not dropped:
+        return
+    come = [call for call in _calls(new_scope) if new_calls[ast.unparse(call)] > old_calls[ast.unparse(call)]]
+    line = getattr(new_scope, "lineno", first)
+    working = [call for call in come if not is_quiet_call(call) and not _is_raised(call, new_scope)]
+    if not working:
+        yield Objection(CODE, path, f"the call {ast.unparse(dropped[0])[:120]!r} is gone and nothing does its work", line)
+    elif _takes_nothing(working, new_scope, after) and not _takes_nothing(dropped, old_scope, before):
+        yield Objection(CODE, path, f"what stands for {ast.unparse(dropped[0])[:120]!r} takes none of its input", line)
+
+
+def _calls(scope: ast.AST) -> list[ast.Call]:
+    return [node for node in ast.walk(scope) if isinstance(node, ast.Call)]
+
+
+def _is_raised(call: ast.Call, scope: ast.AST) -> bool:
+    return any(isinstance(node, ast.Raise) and any(part is call for part in ast.walk(node)) for node in ast.walk(scope))
+
+
+def _takes_nothing(calls: list[ast.Call], scope: ast.AST, module: Module) -> bool:
+    """Return whether no data can come into these calls: by an argument, a receiver, or what stands beside them in their statement."""
+    if any(_carries(call, module) for call in calls):
+        return False
+    wanted = {id(call) for call in calls}
+    for statement in ast.walk(scope):
+        if isinstance(statement, ast.stmt) and not hasattr(statement, "body"):
+            parts = list(ast.walk(statement))
+            roots = {id(name) for part in parts if isinstance(part, ast.Call) for name in ast.walk(part.func)}
+            beside = any(isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load) and id(part) not in roots for part in parts)
+            if beside and any(id(part) in wanted for part in parts):
+                return False
+    return True
+
+
+def _carries(call: ast.Call, module: Module) -> bool:
+    if not all(is_constant(item) for item in [*call.args, *(keyword.value for keyword in call.keywords)]):
+        return True
+    receiver = call.func.value if isinstance(call.func, ast.Attribute) else None
+    if receiver is None or is_constant(receiver):
+        return False
+    return module.resolve(receiver) is None and not isinstance(receiver, ast.Call)

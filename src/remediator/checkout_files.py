@@ -1,0 +1,178 @@
+"""Reads and writes files of the user's folder one by one: beneath one open descriptor, without following links, each in one step."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+from remediator.checkout_record import TouchedFile, blob_id
+from remediator.errors import GitError, PatchConflictError
+from remediator.git_paths import objection
+from remediator.redact import printable
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_ASIDE = "commit it or set it aside (git stash), then try again"
+
+
+class FileState(NamedTuple):
+    """A file as it is: git's mode and the content."""
+
+    mode: int
+    data: bytes
+
+
+class WorkFolder:
+    """The user's folder, held against other runs of ours."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def __enter__(self) -> WorkFolder:
+        try:
+            self._descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise GitError(f"{self._root} cannot be opened: {error.strerror}") from error
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._descriptor)
+            raise GitError(f"{self._root} is being changed by another run", hint="wait for it to end") from error
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        os.close(self._descriptor)
+
+    def read(self, path: str) -> FileState | None:
+        """Return a regular file, or None where there is nothing. Raises PatchConflictError where something else is there."""
+        parent, _, name = path.rpartition("/")
+        try:
+            with self._folder(parent) as folder, contextlib.closing(os.fdopen(os.open(name, _READ, dir_fd=folder), "rb")) as file:
+                facts = os.fstat(file.fileno())
+                if stat.S_ISREG(facts.st_mode):
+                    return FileState(0o100755 if facts.st_mode & 0o100 else 0o100644, file.read())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise PatchConflictError(f"{printable(path)} cannot be read: {error.strerror}", hint="nothing was written") from error
+        raise PatchConflictError(f"{printable(path)} is not a regular file", hint="nothing was written")
+
+    def write(self, path: str, state: FileState | None) -> None:
+        """Put a file in the place of what is there, in one step; None removes it. Raises OSError."""
+        parent, _, name = path.rpartition("/")
+        if state is None:
+            self._remove(parent, name)
+            return
+        with self._folder(parent, make=True) as folder:
+            scratch = f".{name[:100]}.{secrets.token_hex(6)}.new"
+            try:
+                _write_new(scratch, name, state, folder)
+                os.rename(scratch, name, src_dir_fd=folder, dst_dir_fd=folder)
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(scratch, dir_fd=folder)
+                raise
+
+    def _remove(self, parent: str, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError), self._folder(parent) as folder:
+            os.unlink(name, dir_fd=folder)
+        # Folders that are empty now go too, as git does it.
+        while parent:
+            parent, _, name = parent.rpartition("/")
+            try:
+                with self._folder(parent) as folder:
+                    os.rmdir(name, dir_fd=folder)
+            except OSError:
+                return
+
+    @contextlib.contextmanager
+    def _folder(self, path: str, *, make: bool = False) -> Iterator[int]:
+        descriptor = os.dup(self._descriptor)
+        try:
+            for part in path.split("/") if path else ():
+                if make:
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(part, 0o777, dir_fd=descriptor)
+                inner = os.open(part, _FOLDER, dir_fd=descriptor)
+                os.close(descriptor)
+                descriptor = inner
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+def _write_new(scratch: str, name: str, state: FileState, folder: int) -> None:
+    try:
+        old = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        old = None
+    allowed = 0o777 if state.mode & 0o100 else 0o666
+    with contextlib.closing(os.fdopen(os.open(scratch, _CREATE, allowed, dir_fd=folder), "wb")) as file:
+        if old is not None:
+            if os.geteuid() == 0:
+                os.fchown(file.fileno(), old.st_uid, old.st_gid)
+            os.fchmod(file.fileno(), _permissions(stat.S_IMODE(old.st_mode), executable=bool(state.mode & 0o100)))
+        file.write(state.data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _permissions(old: int, *, executable: bool) -> int:
+    plain = old & 0o666
+    return plain | ((plain & 0o444) >> 2) if executable else plain
+
+
+def check_unchanged(folder: WorkFolder, files: Sequence[TouchedFile]) -> None:
+    """Raise PatchConflictError where a file is not as it was before."""
+    for file in files:
+        if why := objection(file.path):
+            raise PatchConflictError(f"the patch names {printable(file.path)!r}, which {why}", hint="nothing was written")
+        if not _is(folder.read(file.path), file.before_mode, file.before_id):
+            raise PatchConflictError(f"{printable(file.path)} has changes of yours, or is not as the patch expects it", hint=_ASIDE)
+
+
+def replace_all(folder: WorkFolder, files: Sequence[TouchedFile], after: Mapping[str, FileState | None]) -> None:
+    """Write all files; should one fail, or have changed in the meantime, put back those that were written. Raises PatchConflictError."""
+    done: list[tuple[str, FileState | None]] = []
+    for file in files:
+        before = folder.read(file.path)
+        try:
+            if not _is(before, file.before_mode, file.before_id):
+                raise PatchConflictError(f"{printable(file.path)} was changed in the meantime", hint=_ASIDE)  # noqa: TRY301
+            done.append((file.path, before))
+            folder.write(file.path, after[file.path])
+        except (OSError, PatchConflictError) as error:
+            for path, state in reversed(done):
+                folder.write(path, state)
+            if isinstance(error, PatchConflictError):
+                raise
+            raise PatchConflictError(
+                f"{printable(file.path)} cannot be written: {error.strerror}", hint="all files are as they were"
+            ) from error
+
+
+def restore_all(folder: WorkFolder, files: Sequence[TouchedFile], before: Mapping[str, FileState | None]) -> None:
+    """Put back all files; those that already are as before are left. Raises PatchConflictError, writing nothing, where one was changed."""
+    waiting = []
+    for file in files:
+        now = folder.read(file.path)
+        if _is(now, file.after_mode, file.after_id):
+            waiting.append(file)
+        elif not _is(now, file.before_mode, file.before_id):
+            raise PatchConflictError(f"{printable(file.path)} was changed after the fix was applied", hint=f"nothing was undone; {_ASIDE}")
+    for file in waiting:
+        folder.write(file.path, before[file.path])
+
+
+def _is(state: FileState | None, mode: int, oid: str) -> bool:
+    if state is None:
+        return mode == 0
+    return state.mode == mode and blob_id(state.data) == oid

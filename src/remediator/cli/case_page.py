@@ -1,0 +1,111 @@
+"""One case on one page: finding, diff, evidence ladder, what was not checked, bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from remediator.cli import case_view
+from remediator.cli.console import columns, safe
+from remediator.cli.fix_class import class_of
+from remediator.records.case import Case
+from remediator.records.finding import Finding
+from remediator.records.verdict import Check, EvidenceLevel, Verdict
+
+_MOST_STEPS = 12
+
+
+def print_case(out: Console, case: Case) -> None:
+    """Print everything that a reviewer needs about a case."""
+    print_finding(out, case)
+    if case.best:
+        patch, verdict = case.best
+        out.print(Text(f"\n{safe(patch.fixer)}: {safe(patch.title)}", style="bold"))
+        if patch.behaviour:
+            out.print(f"may change: {safe(patch.behaviour)}")
+        print_diff(out, patch.diff)
+        print_verdict(out, verdict)
+    print_attempts(out, case)
+    if case.bundle_path:
+        out.print(f"bundle: {safe(case.bundle_path)}  {safe(case.bundle_digest)}")
+        out.print(f"replay: remediator replay {safe(case.bundle_path)}")
+    for receipt in case.receipts:
+        out.print(f"handed over: {safe(receipt.sink)} {safe(receipt.location)}{' (was there already)' if receipt.duplicate else ''}")
+
+
+def print_finding(out: Console, case: Case) -> None:
+    """Print what is wrong, and where."""
+    finding = case.finding
+    why = case_view.why_not(case)
+    state = f"{class_of(case)}" if case.fixed else f"{why.reason}"
+    out.print(Text(f"{safe(case.id)} · {case_view.place(finding)} · {finding.severity} · {state}", style="bold"))
+    cwes = ", ".join(f"CWE-{number}" for number in finding.cwe)
+    out.print(f"{cwes + ' ' if cwes else ''}{safe(finding.rule_id)} ({safe(finding.scanner)}, {finding.id})")
+    out.print(safe(finding.message))
+    for line in finding.snippet.splitlines()[:8]:
+        out.print(Text(f"    {safe(line)}", style="dim"))
+    _print_trace(out, finding)
+    if not case.fixed:
+        out.print(f"no proven fix: {why.reason}{': ' + safe(why.detail) if why.detail else ''}")
+
+
+def print_diff(out: Console, diff: str) -> None:
+    """Print a diff with colours; every line of it is hostile."""
+    for line in diff.split("\n"):
+        shown = safe(line.replace("\t", "    "))
+        if line.startswith(("+++", "---", "diff ", "index ")):
+            out.print(Text(shown, style="bold"))
+        elif line.startswith("@@"):
+            out.print(Text(shown, style="cyan"))
+        else:
+            out.print(Text(shown, style="green" if line.startswith("+") else "red" if line.startswith("-") else ""))
+
+
+def print_verdict(out: Console, verdict: Verdict) -> None:
+    """Print the ladder: every check with its status, then what nobody knows."""
+    level = f"{verdict.level.name} {verdict.level.meaning}" if verdict.level is not None else "no level"
+    enough = "enough" if verdict.sufficient else "not enough"
+    out.print(Text(f"evidence: {verdict.outcome}, {level} (required: {verdict.required.name}, {enough})", style="bold"))
+    for line in columns([_check_row(check) for check in verdict.checks]):
+        out.print(line)
+    for unknown in unknowns(verdict):
+        out.print(Text(f"  not checked: {unknown}", style="yellow"))
+
+
+def unknowns(verdict: Verdict) -> list[str]:
+    """Return what this verdict does not show."""
+    found = [
+        f"{check.level.name} {safe(check.name)}: {safe(check.summary or check.reason or 'did not run')}"
+        for check in case_view.not_proven(verdict)
+    ]
+    asked = {check.level for check in verdict.checks}
+    never = [level for level in EvidenceLevel if level not in asked]
+    return found + [f"{level.name} {level.meaning}: no such check in this playbook" for level in never]
+
+
+def print_attempts(out: Console, case: Case) -> None:
+    """Print what else was tried, and why it fell."""
+    best = case.best[0].id if case.best else ""
+    titles = {patch.id: f"{patch.fixer} {patch.transform or patch.title}" for patch in case.patches}
+    tried: Sequence[str] = [f"{d.fixer} declined: {d.reason} {d.detail}".rstrip() for d in case.declined]
+    tried = [
+        *tried,
+        *(f"{titles.get(v.patch_id, v.patch_id)}: {v.outcome} {v.reason} {v.summary}" for v in case.verdicts if v.patch_id != best),
+    ]
+    for line in tried:
+        out.print(Text(f"tried: {safe(line)}", style="dim"))
+
+
+def _print_trace(out: Console, finding: Finding) -> None:
+    for step in finding.trace[:_MOST_STEPS]:
+        out.print(Text(f"    via {safe(step.location.path)}:{step.location.start_line} {safe(step.message)}".rstrip(), style="dim"))
+    if len(finding.trace) > _MOST_STEPS:
+        out.print(Text(f"    … {len(finding.trace) - _MOST_STEPS} more steps", style="dim"))
+
+
+def _check_row(check: Check) -> list[Text]:
+    mark, style = case_view.MARKS[check.status]
+    told = f"{check.reason}: {check.summary}" if check.reason and check.summary else check.summary or check.reason
+    return [Text(check.level.name), Text(mark, style=style), Text(safe(check.name)), Text(safe(told))]

@@ -1,0 +1,117 @@
+"""The table of fixes, and what stands below it: totals, what was not looked at, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from remediator.cli import case_view
+from remediator.cli.console import columns, safe
+from remediator.cli.fix_class import FixClass, class_of
+from remediator.records.case import Case
+from remediator.records.finding import Finding
+from remediator.records.patch import ReasonCode
+from remediator.records.scan import ScanReport
+
+_MOST_FILES = 5
+_STYLES = {FixClass.safe: "bold green", FixClass.review: "yellow", FixClass.none: "dim"}
+
+
+def print_cases(out: Console, cases: Sequence[Case]) -> None:
+    """Print one line for each case: first the fixes, then what has none and why."""
+    ids = case_view.short_ids(cases)
+    shown = case_view.ordered(cases)
+    fixes = [case for case in shown if class_of(case) is not FixClass.none]
+    rest = [case for case in shown if class_of(case) is FixClass.none]
+    if fixes:
+        head = [Text(word, style="bold") for word in ("FIX", "FINDING", "PLACE", "CHANGE", "EVIDENCE", "CLASS")]
+        for line in columns([head, *(_fix_row(case, ids) for case in fixes)]):
+            out.print(line)
+    for line in columns([_other_row(case, ids) for case in rest]):
+        out.print(line)
+
+
+def print_findings(out: Console, findings: Sequence[Finding]) -> None:
+    """Print one line for each finding."""
+    found = sorted(findings, key=lambda f: (f.severity.rank, f.path, f.location.start_line if f.location else 0))
+    rows = [
+        [Text(f.id), Text(f.severity), Text(case_view.label(f)), Text(case_view.place(f)), Text(safe(f.message, limit=90))] for f in found
+    ]
+    head = [Text(word, style="bold") for word in ("ID", "SEVERITY", "FINDING", "PLACE", "MESSAGE")]
+    for line in columns([head, *rows] if rows else []):
+        out.print(line)
+
+
+def print_unknown(out: Console, scan: ScanReport | None, could_not_check: Sequence[str]) -> None:
+    """Print what was not looked at; silence here means that there is nothing of the kind."""
+    for reason in could_not_check:
+        out.print(Text(f"could not check: {safe(reason)}", style="bold red"))
+    if scan is None:
+        out.print(Text("could not check: no scan was completed", style="bold red"))
+        return
+    for item in scan.unchecked[:_MOST_FILES]:
+        where = safe(item.path) or "the whole tree"
+        out.print(
+            Text(
+                f"not checked: {where}: {safe(item.reason)} ({safe(item.scanner)}) {safe(item.detail, limit=100)}".rstrip(), style="yellow"
+            )
+        )
+    if len(scan.unchecked) > _MOST_FILES:
+        out.print(Text(f"not checked: {len(scan.unchecked) - _MOST_FILES} more (all of them: --json unchecked)", style="yellow"))
+    if scan.uncovered:
+        kinds = sorted(scan.uncovered.items(), key=lambda item: (-item[1], item[0]))
+        told = ", ".join(f"{count} {safe(ending) or 'without ending'}" for ending, count in kinds[:8])
+        more = f" and {len(kinds) - 8} more kinds" if len(kinds) > 8 else ""
+        out.print(Text(f"no scanner for: {told}{more}", style="dim"))
+
+
+def totals(cases: Sequence[Case], seconds: float) -> str:
+    """Return the closing sentence: every case is in exactly one of its numbers."""
+    proven = [case for case in cases if case.fixed]
+    safe_ones = sum(class_of(case) is FixClass.safe for case in proven)
+    review = sum(class_of(case) is FixClass.review for case in cases)
+    rest = len(cases) - safe_ones - review
+    return f"Done in {seconds:.0f} s. {safe_ones} safe, {review} to review, {rest} without a fix."
+
+
+def next_steps(cases: Sequence[Case], ids: dict[str, str]) -> str:
+    """Return the commands that are useful now."""
+    steps = []
+    fixed = [case for case in case_view.ordered(cases) if case.fixed]
+    if fixed:
+        steps.append(f"remediator show {ids[fixed[0].id]}")
+        steps.append("remediator review")
+        if any(class_of(case) is FixClass.safe for case in fixed):
+            steps.append("remediator apply --class safe")
+    open_ones = [case for case in case_view.ordered(cases) if not case.fixed]
+    if open_ones:
+        steps.append(f"remediator why {ids[open_ones[0].id]}")
+    return " · ".join(steps)
+
+
+def _fix_row(case: Case, ids: dict[str, str]) -> list[Text]:
+    kind = class_of(case)
+    verdict = case.best[1] if case.best else None
+    return [
+        Text(ids[case.id], style="cyan"),
+        Text(case_view.label(case.finding)),
+        Text(case_view.place(case.finding)),
+        Text(case_view.change(case)),
+        Text(case_view.evidence(verdict) if verdict else ""),
+        Text(kind, style=_STYLES[kind]),
+    ]
+
+
+def _other_row(case: Case, ids: dict[str, str]) -> list[Text]:
+    why = case_view.why_not(case)
+    told = why.reason if why.reason is not ReasonCode.fixed else "fixed"
+    detail = safe(why.detail, limit=90)
+    return [
+        Text(ids[case.id], style="cyan"),
+        Text("no fix", style="dim"),
+        Text(case_view.label(case.finding)),
+        Text(case_view.place(case.finding)),
+        Text(f"{told}: {detail}" if detail else told),
+    ]

@@ -1,0 +1,61 @@
+"""`remediator fix`: the main job."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from remediator.cli import json_fields
+from remediator.cli.options import Verb, pass_session
+from remediator.cli.request import make_request, proof_options, scan_options
+from remediator.cli.run_result import present
+from remediator.cli.session import Session
+
+if TYPE_CHECKING:
+    from remediator.app import Remediator
+    from remediator.engine.request import RunReport
+
+
+@click.command("fix", cls=Verb, json_fields=json_fields.RUN)
+@click.argument("target", default=".")
+@scan_options
+@click.option("--only", metavar="WHAT", multiple=True, help="Only this finding id, rule, CWE-n or path:line (repeat).")
+@proof_options
+@click.option("--resume", is_flag=True, help="Go on with the run of this target that was interrupted.")
+@pass_session
+def command(session: Session, /, target: str, **options: Any) -> int:
+    """Scan TARGET, propose fixes, and prove each one in a sandbox.
+
+    TARGET is a folder, a git URL, or a published package as `pypi:NAME==VERSION`; the current folder by default. Nothing in it
+    is changed: see `apply`.
+    """
+    from remediator.cli.outputs import check_outputs
+    from remediator.cli.progress import watching
+
+    check_outputs(session)
+    request = make_request(target, **options)
+
+    async def work(app: Remediator) -> RunReport:
+        return await app.fix(request)
+
+    try:
+        with watching(session) as observers:
+            report = session.run(work, observers)
+    except KeyboardInterrupt:
+        _tell_resume(session)
+        raise
+    code = present(session, report, scan_only=False)
+    if report.interrupted or report.budget_hit:
+        _tell_resume(session)
+    return code
+
+
+def _tell_resume(session: Session) -> None:
+    from remediator.cli.console import safe
+
+    words = [word for word in session.arguments if word != "--resume"]
+    where = words.index("fix") + 1
+    line = shlex.join(["remediator", *words[:where], "--resume", *words[where:]])
+    session.err.print(f"resume: {safe(line)}")

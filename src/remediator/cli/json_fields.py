@@ -1,0 +1,43 @@
+"""The fields of the JSON documents, by document: what `--json FIELD,…` may name."""
+
+from __future__ import annotations
+
+RUN = (
+    "schema_version",
+    "run_id",
+    "target",
+    "source",
+    "findings",
+    "left_out",
+    "cases",
+    "scanners",
+    "unchecked",
+    "uncovered",
+    "could_not_check",
+    "interrupted",
+    "budget_hit",
+    "resumed",
+    "seconds",
+    "exit_code",
+)
+CASE = (
+    "id",
+    "run_id",
+    "state",
+    "fixed",
+    "fix_class",
+    "level",
+    "reason",
+    "detail",
+    "finding",
+    "patches",
+    "declined",
+    "verdicts",
+    "receipts",
+    "bundle_path",
+    "bundle_digest",
+    "spend",
+)
+RUN_SUMMARY = ("run_id", "target", "started", "finished", "outcome", "configuration")
+VERDICT = ("schema_version", "verdict", "sufficient", "bundle_path", "bundle_digest", "exit_code")
+WHY = ("case", "place", "reason", "detail", "meaning", "tried", "unblock")

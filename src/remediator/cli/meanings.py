@@ -1,0 +1,159 @@
+"""What every code that remediator prints means, and what to do about it. docs/reference is tested against this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+
+class Meaning(NamedTuple):
+    """One code. `kind` is reason, check, scan, exit or level; `unblock` is the cheapest way on, with CASE for a case's id."""
+
+    kind: str
+    says: str
+    unblock: str = ""
+
+
+_REASONS = {
+    "fixed": ("A patch is proven to the required level.", "remediator apply CASE"),
+    "needs-model": (
+        "No deterministic fixer knows this pattern.",
+        "add a fixer that does: a plugin, a codemod, or one with a language model (`remediator plugin new NAME --kind fixer`)",
+    ),
+    "no-safe-transform": (
+        "A transform exists, but is not certain to be right here; its detail says what it could not rule out.",
+        "make the code plainer where the detail points, or fix it by hand and grade that: remediator verify PATCH --finding …",
+    ),
+    "blocked-by-parent": ("Another dependency holds the vulnerable one back.", "upgrade the one that the detail names first"),
+    "no-upstream-fix": ("No released version of the dependency is free of the flaw.", "replace or isolate the dependency; run again later"),
+    "ambiguous-intent": (
+        "The code does not say what is meant to be allowed, so no fix can be shown to be right.",
+        "decide, fix it by hand, and grade that: remediator verify PATCH --finding …",
+    ),
+    "needs-design": (
+        "The flaw is in how parts work together; a local edit would hide it.",
+        "a person has to redesign it; the detail says where",
+    ),
+    "verify-failed": (
+        "Patches were proposed and every one was rejected by a check; `tried` names the check.",
+        "remediator show CASE tells what failed; a patch of your own can be graded by remediator verify",
+    ),
+    "below-required": (
+        "What could be checked holds, but the required evidence level was not reached.",
+        "give the project what the missing check needs (tests, a recipe, a sandbox), or accept less: remediator fix --require E2",
+    ),
+    "budget": ("A cap on attempts, money or time was reached.", "raise the playbook's limits, or: remediator fix --minutes N"),
+    "duplicate": ("Another case's fix removes this finding too.", "nothing: it is gone with the other fix"),
+    "leased-elsewhere": ("Somebody else holds the lease for this work.", "wait until the lease ends"),
+    "waived": ("The operator accepted this finding, with a reason.", "remove the waiver"),
+    "embargoed": ("Nothing about this finding may leave before a set date.", "wait for the date"),
+    "stale": ("The code changed since the finding was reported.", "remediator fix again on the present commit"),
+    "out-of-scope": (
+        "No fixer of this playbook works on this kind of file, or the finding names no place.",
+        "use a playbook with a fixer for it",
+    ),
+    "could-not-check": (
+        "Something that is needed to judge broke or is missing; nothing is known about the fix, good or bad.",
+        "remediator doctor, mend what it names, then remediator fix --resume",
+    ),
+}
+_EXITS = {
+    "0": ("Nothing is left at the gate, and everything was looked at.", ""),
+    "1": ("Findings remain without a proven fix.", "remediator list; remediator why CASE"),
+    "2": ("The command line, the settings, a playbook or a plugin is wrong; nothing was done.", "the message's hint says what to mend"),
+    "3": ("Something could not be checked: a scanner, a file, or the sandbox. Not the same as clean.", "remediator doctor"),
+    "4": ("A service refused our credentials.", "check the key that the message names"),
+    "5": ("A cap on money or time was reached; what was done is kept.", "remediator fix --resume, or a higher cap"),
+    "6": ("Verification failed: the patch was rejected, or a replay came to other evidence.", "the failed check says why"),
+    "7": ("Conflict: the patch does not apply exactly, or is not one that may be applied.", "update the tree or the patch"),
+    "8": ("Integrity: a bundle is damaged, tampered with, or signed by nobody we trust.", "do not use it; get it again from its source"),
+    "70": ("A bug in remediator. A report was written; its path was printed.", "send the report"),
+    "130": ("Interrupted. Finished steps are kept.", "the printed `remediator fix --resume …`"),
+    "141": ("Whoever read the output stopped reading.", ""),
+}
+_LEVELS = {
+    "E0": ("applies: the diff applies exactly to the base commit and touches only what a patch may touch.", ""),
+    "E1": ("builds: the patched tree prepares, builds and imports or compiles as the base did.", ""),
+    "E2": ("rescanned: the same scanner with the same rules no longer reports the finding, and nothing new.", ""),
+    "E3": ("tested: no test that passed before fails now, at least one ran, and none vanished.", ""),
+    "E4": ("reproduced: a reproducer is red on the base and green on the patch.", ""),
+    "E5": ("attacked: variants of the reproducer stay green, and an independent replay gives the same evidence.", ""),
+}
+_CHECKS = {
+    "absolute-path": "The patch names a file by an absolute path.",
+    "binary": "The patch holds binary content, which nobody can review.",
+    "build-script": "The patch edits a build script, which would run with the build's rights.",
+    "canary-flipped": "A test of ours that must fail passed (or the other way round): the project forges results.",
+    "canary-missing": "A test of ours did not run: the project deselects or swallows tests.",
+    "ci-edit": "The patch edits CI files.",
+    "config-edit": "The patch edits settings of test runners, scanners or other tools that judge it.",
+    "constant-special-casing": "The code treats one literal input apart; told to people, fails nothing by itself.",
+    "dependency-edit": "The patch edits dependency files.",
+    "disguised-call": "The dangerous call is still made, by another way that scanners do not see.",
+    "does-not-apply": "The patch does not apply exactly to the base commit.",
+    "feature-deleted": "A public name, or what a function did, is gone: deleting a feature is no fix.",
+    "finding-not-gone": "The scanner still reports the finding.",
+    "flaky": "A test failed once and passed once: nothing can be said.",
+    "generated-file": "The patch edits a generated file, which the next build would write anew.",
+    "git-internals": "The patch touches what belongs to git.",
+    "hidden-characters": "The patch holds characters that people cannot see, or that look like others.",
+    "incomplete-scan": "A changed file could not be scanned to the end, so nothing says that the finding is gone.",
+    "malformed-patch": "The patch is not a well-formed unified diff.",
+    "mode-change": "The patch changes a file's mode.",
+    "new-capability": "The patch makes code do something that it did not need before: run programs or code, open connections.",
+    "new-dependency": "The patch imports what the project neither has nor declares.",
+    "new-executable": "The patch adds an executable file.",
+    "new-finding": "The scanner reports something on the patched tree that it did not report on the base.",
+    "no-code-change": "Only comments and layout change.",
+    "no-finish": "The test run ended without its closing record, so its results are not whole.",
+    "no-recipe": "No way was found to prepare and build the project, so nothing could be run.",
+    "no-sandbox": "There is no sandbox, and code of a target never runs outside one.",
+    "no-tests": "The project has no test that can be run: this is never a pass.",
+    "not-run": "The check did not run.",
+    "observer-lost": "What watches the test run was disturbed, so its results are not to be trusted.",
+    "odd-path": "A file name in the patch is not one that means the same everywhere.",
+    "opaque-content": "The patch holds text that people cannot read, such as a long coded literal.",
+    "parent-path": "The patch leaves the tree.",
+    "rename": "The patch renames or copies a file.",
+    "sandbox-lost": "The sandbox went away in the middle; nothing can be said.",
+    "signature-changed": "A public function can no longer be called as before.",
+    "startup-hook": "The patch touches a file that the interpreter runs by itself.",
+    "submodule": "The patch touches a submodule.",
+    "suppression-added": "The patch tells a scanner or checker to look away.",
+    "swallow-all": "The patch hides errors instead of mending their cause.",
+    "symlink": "The patch makes or changes a symbolic link.",
+    "syntax-error": "A touched file no longer parses in its own language.",
+    "test-aware": "Product code looks at whether it is being tested.",
+    "test-edit": "The patch edits tests, their data or their set-up: what it is judged by.",
+    "tests-regressed": "A test that passed on the base fails on the patched tree.",
+    "tests-skipped": "A test that passed on the base is skipped on the patched tree.",
+    "tests-vanished": "A test that passed on the base no longer exists on the patched tree.",
+    "too-large": "The patch changes more files or lines than a reviewable fix does, or a file is too large to be scanned.",
+    "vendored-file": "The patch edits somebody else's code that was copied into the tree.",
+}
+_SCANS = {
+    "link": "A symbolic link; never followed.",
+    "parse-error": "The file does not parse, so scanners see only parts of it.",
+    "scanner-error": "The scanner failed; nothing it did not report is known to be clean.",
+    "timeout": "It took longer than the limit; what is missing is not known.",
+    "unreadable": "The file could not be read as text.",
+}
+
+
+def _made() -> dict[str, Meaning]:
+    found = {code: Meaning("reason", says, unblock) for code, (says, unblock) in _REASONS.items()}
+    found |= {code: Meaning("exit", says, unblock) for code, (says, unblock) in _EXITS.items()}
+    found |= {code: Meaning("level", says, unblock) for code, (says, unblock) in _LEVELS.items()}
+    found |= {code: Meaning("check", says) for code, says in _CHECKS.items()}
+    found |= {code: Meaning("scan", says) for code, says in _SCANS.items()}
+    return found
+
+
+CODES: Mapping[str, Meaning] = MappingProxyType(_made())
+"""Every code by name."""
+
+TOPICS: Mapping[str, str] = MappingProxyType(
+    {"reason-codes": "reason", "exit-codes": "exit", "levels": "level", "check-reasons": "check", "scan-reasons": "scan"}
+)
+"""The lists that `explain` can print, and the kind of code in each."""

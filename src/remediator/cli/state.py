@@ -1,0 +1,43 @@
+"""What `remediator` without a command prints: where things stand, and the next useful command. It never acts."""
+
+from __future__ import annotations
+
+from remediator.cli.session import Session
+
+
+def tell_state(session: Session) -> int:
+    """Print the state."""
+    from remediator import __version__
+
+    session.out.print(f"remediator {__version__} · your files stay untouched until `apply` · no telemetry")
+    path = session.settings.state / "journal.sqlite"
+    if not path.is_file():
+        session.out.print("no run yet")
+        session.out.print("next: remediator doctor · remediator fix PATH · remediator --help")
+        return 0
+    return _tell_last_run(session)
+
+
+def _tell_last_run(session: Session) -> int:
+    from remediator.cli import case_view
+    from remediator.cli.case_table import next_steps
+    from remediator.cli.console import safe
+    from remediator.engine.journal import Journal
+
+    journal = Journal(session.settings.state / "journal.sqlite")
+    try:
+        runs = journal.runs()
+        cases = journal.cases()
+    finally:
+        journal.close()
+    if not runs:
+        session.out.print("no run yet\nnext: remediator doctor · remediator fix PATH · remediator --help")
+        return 0
+    last = runs[0]
+    fixed = sum(case.fixed for case in cases)
+    session.out.print(
+        f"last run: {last.run_id} on {safe(last.target)}, {last.outcome or 'unfinished'}: {len(cases)} cases, {fixed} with a proven fix"
+    )
+    steps = next_steps(cases, case_view.short_ids(cases)) or "remediator fix PATH"
+    session.out.print(f"next: remediator fix --resume {safe(last.target)}" if not last.finished else f"next: {steps}")
+    return 0

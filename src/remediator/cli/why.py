@@ -1,0 +1,94 @@
+"""`remediator why`: the one reason for which a finding has no proven fix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from remediator.cli import json_fields
+from remediator.cli.completing import complete_cases
+from remediator.cli.options import Verb, pass_session
+from remediator.cli.session import Session
+
+if TYPE_CHECKING:
+    from remediator.app import Remediator
+    from remediator.records.case import Case
+
+
+class Answer(NamedTuple):
+    """What `why` says about one case."""
+
+    case: str
+    place: str
+    reason: str
+    detail: str
+    meaning: str
+    tried: list[str]
+    unblock: str
+
+
+@click.command("why", cls=Verb, json_fields=json_fields.WHY)
+@click.argument("where", metavar="CASE|PATH:LINE", shell_complete=complete_cases)
+@pass_session
+def command(session: Session, where: str) -> int:
+    """Say why CASE (or the finding at PATH:LINE of the latest run) has no proven fix, what was tried, and the cheapest way on."""
+    from remediator.cli.documents import print_json
+
+    async def work(app: Remediator) -> list[Case]:
+        here = [case for case in app.journal.cases() if is_at(case, where)]
+        return here or [app.journal.case(where)]
+
+    answers = [answer_for(case) for case in session.run(work)]
+    if session.json is not None:
+        print_json(session, [answer._asdict() for answer in answers])
+    else:
+        for answer in answers:
+            _print(session, answer)
+    return 0
+
+
+def is_at(case: Case, where: str) -> bool:
+    """Return whether a case's finding stands at `path:line`, or anywhere in `path`."""
+    path, _, line = where.rpartition(":")
+    place = case.finding.location
+    if place is None:
+        return False
+    if path and line.isdigit():
+        return place.path == path and place.start_line <= int(line) <= max(place.end_line, place.start_line)
+    return place.path == where
+
+
+def answer_for(case: Case) -> Answer:
+    """Return the answer for one case."""
+    from remediator.cli.case_view import label, place, why_not
+    from remediator.cli.meanings import CODES
+
+    why = why_not(case)
+    meaning = CODES[why.reason]
+    titles = {patch.id: f"{patch.fixer} {patch.transform or patch.title}" for patch in case.patches}
+    tried = [f"{d.fixer}: declined, {d.reason}{': ' + d.detail if d.detail else ''}" for d in case.declined]
+    tried += [f"{titles.get(v.patch_id, v.patch_id)}: {v.outcome}{', ' + v.summary if v.summary else ''}" for v in case.verdicts]
+    return Answer(
+        case=case.id,
+        place=f"{place(case.finding)} {label(case.finding)}",
+        reason=why.reason.value,
+        detail=why.detail,
+        meaning=meaning.says,
+        tried=tried,
+        unblock=meaning.unblock.replace("CASE", case.id),
+    )
+
+
+def _print(session: Session, answer: Answer) -> None:
+    from rich.text import Text
+
+    from remediator.cli.console import safe
+
+    out = session.out
+    out.print(Text(f"{safe(answer.case)} · {answer.place}", style="bold"))
+    out.print(f"reason: {answer.reason}{': ' + safe(answer.detail) if answer.detail else ''}")
+    out.print(f"  {answer.meaning}")
+    for line in answer.tried or ["nothing"]:
+        out.print(f"tried: {safe(line)}")
+    out.print(f"cheapest way on: {answer.unblock}")

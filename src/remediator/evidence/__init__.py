@@ -1,0 +1,1 @@
+"""What proves a verdict to a stranger: bundles, their signature, and their comparison with a replay."""

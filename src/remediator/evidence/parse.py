@@ -1,0 +1,43 @@
+"""Reads the JSON files of a bundle; whatever is wrong with one is told by its name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from remediator.errors import EvidenceError
+from remediator.records.record import Record
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Record)
+
+
+def json_of(files: Mapping[str, bytes], path: str) -> Any:
+    """Return the JSON value of one file. Raises EvidenceError naming the file."""
+    try:
+        return json.loads(files[path])
+    except KeyError as error:
+        raise EvidenceError(f"{path} is missing from the bundle") from error
+    except (ValueError, RecursionError) as error:
+        raise EvidenceError(f"{path}: not JSON") from error
+
+
+def optional_of(files: Mapping[str, bytes], path: str, default: Any) -> Any:
+    """Return the JSON value of a file that need not be there."""
+    return json_of(files, path) if path in files else default
+
+
+def record_of(files: Mapping[str, bytes], path: str, kind: type[R]) -> R:
+    """Return the record in one file. Raises EvidenceError naming the file."""
+    return checked(path, kind.model_validate, json_of(files, path))
+
+
+def checked(path: str, make: Callable[[Any], T], value: Any) -> T:
+    """Return what `make` makes of a value. Raises EvidenceError naming the file."""
+    try:
+        return make(value)
+    except (ValidationError, RecursionError) as error:
+        raise EvidenceError(f"{path}: not as bundles have it") from error

@@ -1,0 +1,129 @@
+"""Judges a bundle's patch again and compares what comes out with what was recorded."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from remediator.errors import UsageError
+from remediator.evidence.attest import SignatureState
+from remediator.evidence.base import Base
+from remediator.evidence.comparison import Difference, compare, evidence_digest, flaky, notes
+from remediator.evidence.examine import Bundle
+from remediator.evidence.scrub import Scrubber
+from remediator.records.finding import Finding
+from remediator.records.patch import Patch
+from remediator.records.recipe import Recipe
+from remediator.records.record import Record
+from remediator.records.source import Source
+from remediator.records.verdict import CheckStatus, EvidenceLevel, Outcome, Verdict
+
+__all__ = ["Difference", "Judge", "ReplayOutcome", "ReplayReport", "ReplayRequest", "compare", "evidence_digest", "replay"]
+
+
+class ReplayRequest(NamedTuple):
+    """All that a judge needs. `base` carries the tree where the bundle does; `playbook` is the resolved YAML, read it as any stranger's."""
+
+    source: Source
+    base: Base
+    finding: Finding
+    patch: Patch
+    playbook: bytes
+    expected: tuple[tuple[str, EvidenceLevel], ...]
+    required: EvidenceLevel
+    recipe: Recipe | None
+
+
+class Judge(Protocol):
+    """Judges a patch from scratch, in fresh sandboxes, seeing nothing of what was recorded about it."""
+
+    async def __call__(self, request: ReplayRequest) -> Verdict:
+        """Return the verdict. Raises whatever keeps it from judging, such as SandboxUnavailableError."""
+
+
+class ReplayOutcome(StrEnum):
+    """How a replay ended. Only `agreed` confirms the bundle."""
+
+    agreed = "agreed"
+    differs = "differs"
+    could_not_check = "could-not-check"
+
+
+class ReplayReport(Record):
+    """What a replay says of a bundle. `differences` has the first one first; `notes` are about the environment and do not count."""
+
+    case_id: str
+    patch_id: str
+    bundle_digest: str
+    signature: SignatureState
+    outcome: ReplayOutcome
+    recorded: Verdict
+    replayed: Verdict
+    differences: tuple[Difference, ...] = ()
+    notes: tuple[str, ...] = ()
+    recorded_digest: str = ""
+    replayed_digest: str = ""
+
+    @property
+    def agreed(self) -> bool:
+        """Return whether the replay came to the same evidence."""
+        return self.outcome is ReplayOutcome.agreed
+
+
+async def replay(bundle: Bundle, judge: Judge, *, scrub: Scrubber | None = None) -> ReplayReport:
+    """Judge the bundle's patch again and compare; of a case that has none to hand over, the last patch that was judged.
+
+    `scrub` takes this machine's folders out of the new verdict as the bundle's writer did with its own. Raises UsageError where no patch
+    was ever judged.
+    """
+    patch, recorded = _judged(bundle)
+    request = ReplayRequest(
+        bundle.source, bundle.base, bundle.finding, patch, bundle.playbook, bundle.expected, recorded.required, bundle.recipe
+    )
+    replayed = (scrub or Scrubber()).verdict(await judge(request))
+    return report(bundle, recorded, replayed)
+
+
+def report(bundle: Bundle, recorded: Verdict, replayed: Verdict) -> ReplayReport:
+    """Return what the two verdicts say of the bundle."""
+    differences = compare(recorded, replayed)
+    aside = flaky(recorded) | flaky(replayed)
+    return ReplayReport(
+        case_id=bundle.case_id,
+        patch_id=recorded.patch_id,
+        bundle_digest=bundle.digest,
+        signature=bundle.signature,
+        outcome=_outcome(recorded, replayed, differences),
+        recorded=recorded,
+        replayed=replayed,
+        differences=differences,
+        notes=(*bundle.notes, *notes(recorded, replayed)),
+        recorded_digest=evidence_digest(recorded, aside=aside),
+        replayed_digest=evidence_digest(replayed, aside=aside),
+    )
+
+
+def _judged(bundle: Bundle) -> tuple[Patch, Verdict]:
+    attempts = bundle.attempts if bundle.chosen is None else (bundle.attempts[bundle.chosen],)
+    for attempt in reversed(attempts):
+        if attempt.verdict is not None and attempt.verdict.outcome is not Outcome.infra_error:
+            return attempt.patch, attempt.verdict
+    raise UsageError(
+        f"case {bundle.case_id} has no judged patch to replay",
+        hint=f"it ended with {bundle.reason}: {bundle.detail}" if bundle.reason else "nothing was proposed, or the sandbox failed",
+    )
+
+
+def _outcome(recorded: Verdict, replayed: Verdict, differences: tuple[Difference, ...]) -> ReplayOutcome:
+    if not differences:
+        return ReplayOutcome.agreed
+    if replayed.outcome is Outcome.infra_error or _lacking(recorded, replayed):
+        return ReplayOutcome.could_not_check
+    return ReplayOutcome.differs
+
+
+def _lacking(recorded: Verdict, replayed: Verdict) -> bool:
+    """Return whether all that went otherwise is that checks could not run here."""
+    before = {check.name: check.status for check in recorded.checks}
+    changed = [check for check in replayed.checks if before.get(check.name) != check.status]
+    return bool(changed) and all(check.status in (CheckStatus.not_run, CheckStatus.infra_error) for check in changed)

@@ -1,0 +1,1 @@
+"""Everything that only Python knows about building and testing a project."""

@@ -1,0 +1,4 @@
+from .exceptions import ResponseParseError
+from .interfaces import JSONInterface, RegExpInterface, YAMLInterface
+
+__all__ = ['JSONInterface', 'RegExpInterface', 'ResponseParseError', 'YAMLInterface']

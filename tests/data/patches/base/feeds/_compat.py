@@ -1,0 +1,4 @@
+try:
+    from lxml import etree
+except ImportError:
+    etree = None

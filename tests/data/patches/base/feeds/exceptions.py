@@ -1,0 +1,2 @@
+class ResponseParseError(Exception):
+    """The document is not what it should be."""

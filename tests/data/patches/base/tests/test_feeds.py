@@ -1,0 +1,5 @@
+from feeds import YAMLInterface
+
+
+def test_yaml():
+    assert YAMLInterface('a: 1').parse('a') == 1

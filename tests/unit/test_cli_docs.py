@@ -1,0 +1,96 @@
+"""What the command line has stands in its reference, and codes that can be printed are explained."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from remediator.cli.exit_code import ExitCode
+from remediator.cli.main import COMMANDS, cli
+from remediator.cli.meanings import CODES
+from remediator.cli.options import global_options
+from remediator.records import EvidenceLevel, ReasonCode
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs" / "reference"
+CLI = (REFERENCE / "cli.md").read_text()
+GLOBAL = {option.name for option in global_options()}
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    with click.Context(cli) as ctx:
+        for name in COMMANDS:
+            command = cli.get_command(ctx, name)
+            yield f"remediator {name}", command
+            if isinstance(command, click.Group):
+                for below, inner in command.commands.items():
+                    yield f"remediator {name} {below}", inner
+
+
+ALL = dict(commands())
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_every_command_and_option_is_documented(path):
+    parts = re.split(r"^#+ `(.*)`$", CLI, flags=re.MULTILINE)
+    sections = dict(zip(parts[1::2], parts[2::2], strict=True))
+    assert path in sections
+    for parameter in ALL[path].params:
+        if isinstance(parameter, click.Option) and parameter.name not in GLOBAL:
+            for flag in parameter.opts:
+                assert f"| `{flag}` |" in sections[path], flag
+
+
+def test_every_global_option_is_documented():
+    assert not [option.opts[0] for option in global_options() if f"| `{option.opts[0]}` |" not in CLI]
+
+
+def test_the_reference_names_no_command_that_is_not_there():
+    headings = set(re.findall(r"^#+ `(remediator [^`]*)`$", CLI, flags=re.MULTILINE))
+    assert headings == set(ALL)
+
+
+def test_short_help_of_the_door_fits_the_command():
+    assert not [path for path, command in ALL.items() if not command.help]
+    assert all(COMMANDS[path.split()[1]] for path in ALL)
+
+
+@pytest.mark.parametrize(("page", "kinds"), [("reason-codes.md", ("reason", "check", "scan", "level")), ("exit-codes.md", ("exit",))])
+def test_every_code_stands_in_the_reference_with_its_meaning(page, kinds):
+    text = (REFERENCE / page).read_text()
+    missing = [code for code, meaning in CODES.items() if meaning.kind in kinds and f"| `{code}` | {meaning.says} |" not in text]
+    assert not missing
+
+
+def test_every_code_of_the_contract_has_a_meaning():
+    assert {code for code, meaning in CODES.items() if meaning.kind == "reason"} == set(ReasonCode)
+    assert {code for code, meaning in CODES.items() if meaning.kind == "exit"} == {str(int(code)) for code in ExitCode}
+    assert {code for code, meaning in CODES.items() if meaning.kind == "level"} == set(EvidenceLevel.__members__)
+
+
+def test_every_unfixed_reason_has_a_way_on():
+    assert not [code for code, meaning in CODES.items() if meaning.kind == "reason" and not meaning.unblock]
+
+
+def codes_in(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and ast.unparse(node.targets[0]) == "CODE":
+            yield node.value.value
+        if isinstance(node, ast.Call):
+            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            if name == "Objection" and node.args and isinstance(node.args[0], ast.Constant):
+                yield node.args[0].value
+            for keyword in node.keywords:
+                if name in ("Check", "Unchecked") and keyword.arg == "reason" and isinstance(keyword.value, ast.Constant):
+                    yield keyword.value.value
+
+
+def test_codes_that_our_own_checks_print_are_explained():
+    found = {code for path in (ROOT / "src" / "remediator").rglob("*.py") for code in codes_in(path) if code}
+    assert len(found) > 10
+    assert not sorted(found - set(CODES))

@@ -1,0 +1,109 @@
+"""JUnit, Markdown and SARIF: valid, and safe whatever the target wrote."""
+
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from remediator.cli.junit import clean, to_junit
+from remediator.cli.markdown import escaped, fenced, to_markdown
+from remediator.cli.sarif_output import to_sarif_text
+from remediator.engine.request import RunReport
+from remediator.records import (
+    Case,
+    EvidenceLevel,
+    Finding,
+    Location,
+    Outcome,
+    Patch,
+    ReasonCode,
+    ScanReport,
+    SuggestedFix,
+    TextEdit,
+    Unchecked,
+    Verdict,
+)
+
+EVIL = 'a\x00\x1b[31m]]><script>&"\udc80\ufffe\n.py'
+DIFF = "diff --git a/app.py b/app.py\n--- a/app.py\n+++ b/app.py\n@@ -1 +1 @@\n-yaml.load(x)\n+yaml.safe_load(x)\n"
+
+
+def finding(path: str = "app.py", message: str = "m") -> Finding:
+    where = Location(path=path, start_line=1, end_line=1, start_column=1, end_column=13)
+    suggested = SuggestedFix(edits=(TextEdit(location=where, text="suggested"),))
+    return Finding.at(rule_id="r", scanner="s", message=message, location=where, snippet="yaml.load(x)", cwe=(502,), fixes=(suggested,))
+
+
+def case(found: Finding, *, proven: bool) -> Case:
+    patch = Patch.of(finding_id=found.id, fixer="codemod", title="t", diff=DIFF)
+    outcome, level = (Outcome.verified, EvidenceLevel.E3) if proven else (Outcome.rejected, None)
+    verdict = Verdict(patch_id=patch.id, finding_id=found.id, outcome=outcome, level=level, reason="" if proven else "tests-regressed")
+    closed = ReasonCode.fixed if proven else ReasonCode.verify_failed
+    return Case(id=f"fx-{found.id[2:10]}", run_id="r", finding=found, patches=(patch,), verdicts=(verdict,), closed=closed)
+
+
+@pytest.fixture
+def report() -> RunReport:
+    good, bad, left = finding(), finding(EVIL, EVIL), finding("left.py")
+    scan = ScanReport(
+        tree="t",
+        findings=(good, bad, left),
+        unchecked=(Unchecked(scanner="s", path="old.py", reason="parse-error"),),
+        scanners={"s": "1"},
+    )
+    return RunReport(run_id="r", target="shop", scan=scan, cases=(case(good, proven=True), case(bad, proven=False)), seconds=1.5)
+
+
+def test_junit_counts_proven_as_passed_open_as_failed_and_unread_as_error(report):
+    root = ET.fromstring(to_junit(report.cases, report.scan, ("no sandbox",), 1.5).encode())
+    suite = root.find("testsuite")
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("5", "2", "2")
+    passed = [test for test in suite if test.find("failure") is None and test.find("error") is None]
+    assert [test.get("file") for test in passed] == ["app.py"]
+
+
+def test_junit_without_a_scan_is_not_green():
+    root = ET.fromstring(to_junit((), None, (), 0.0).encode())
+    assert root.find("testsuite").get("errors") == "1"
+
+
+def test_junit_survives_hostile_text(report):
+    text = to_junit(report.cases, report.scan, (EVIL,), 0.0)
+    ET.fromstring(text.encode("utf-8"))
+    assert "<script>" not in text
+    assert not set(text) & set("\x00\x1b\udc80\ufffe")
+    assert clean("a\x00b\udc80c\n") == "abc\n"
+
+
+def test_sarif_carries_fixes_only_for_proven_patches(report):
+    log = json.loads(to_sarif_text(report))
+    results = {r["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]: r for run in log["runs"] for r in run["results"]}
+    assert len(results) == 3
+    assert [uri for uri, result in results.items() if "fixes" in result] == ["app.py"]
+    inserted = results["app.py"]["fixes"][0]["artifactChanges"][0]["replacements"][0]["insertedContent"]["text"]
+    assert inserted == "yaml.safe_load(x)\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[x](javascript:1)", "<img src=x>", "a|b", "@team", "`code`", "https://evil.example", "www.evil.example", "# head", "*b*", "$x$"],
+)
+def test_markdown_shows_hostile_text_as_it_is(text):
+    shown = escaped(text)
+    unescaped = [char for index, char in enumerate(shown) if char in "[]()<>|@`:.#*$" and shown[index - 1] != "\\"]
+    assert not unescaped
+
+
+def test_a_diff_cannot_leave_its_fence():
+    assert fenced("a\n````\nb").startswith("`````diff\n")
+    assert "\x1b" not in fenced("+\x1b[31m")
+
+
+def test_markdown_lists_fixes_rest_and_what_was_not_checked(report):
+    text = to_markdown(report.cases, report.scan, (), "shop")
+    for title in ("## Fixes", "## Without a fix", "## Findings", "## Could not check"):
+        assert title in text
+    assert "+yaml.safe_load(x)" in text
+    assert text.count("```diff") == 1
