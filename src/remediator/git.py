@@ -31,6 +31,7 @@ __all__ = ["GitStore", "ImportedFile", "StoredTree", "TreeLimits"]
 
 _OBJECT = re.compile(r"[0-9a-f]{40}")
 _ANCESTOR = re.compile(r"(.+?)((?:[~^]\d{0,6})+)", re.DOTALL)
+_LIMITS = TreeLimits()
 _AUTHOR = re.compile(r"[^<>\n\0]*<[^<>\n\0]*>")
 
 
@@ -45,7 +46,7 @@ class GitStore:
         self._objects = ObjectReader(self._git)
 
     @classmethod
-    def open(cls, folder: Path, *, env: Mapping[str, str] | None = None, limits: TreeLimits = TreeLimits()) -> GitStore:
+    def open(cls, folder: Path, *, env: Mapping[str, str] | None = None, limits: TreeLimits = _LIMITS) -> GitStore:
         """Open a store; it is made where it is missing. `env` is what git may know when it fetches. Raises GitError."""
         folder = Path(os.path.abspath(folder))  # noqa: PTH100 (links are looked at below, not resolved)
         try:

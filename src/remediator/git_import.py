@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -32,12 +33,11 @@ def import_stream(files: Iterable[ImportedFile], *, ref: str, message: str, when
     stamp = int(when.timestamp())
     yield f"feature done\ncommit {ref}\nmark :1\ncommitter remediator <remediator@localhost> {stamp} +0000\n".encode()
     yield b"data %d\n%b\n" % (len(body), body)
-    count = total = 0
-    for file in files:
+    total = 0
+    for count, file in enumerate(files, start=1):
         for chunk in _file(file, limits):
             total += len(chunk)
             yield chunk
-        count += 1
         if count > limits.entries:
             raise GitError(f"the source has more than {limits.entries} files")
         if total > limits.total_bytes:
@@ -67,7 +67,7 @@ def _inline(file: ImportedFile, limits: TreeLimits) -> Iterator[bytes]:
         yield b"\n"
         return
     descriptor = os.open(file.data, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as source:
+    with contextlib.closing(os.fdopen(descriptor, "rb")) as source:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise GitError(f"{printable(str(file.data))} is not a regular file")

@@ -11,7 +11,7 @@ from remediator.errors import GitError
 
 def put(store: Path, kind: str, data: bytes) -> str:
     """Write an object; return its id. Raises GitError where it cannot be written."""
-    from gitdb import IStream, LooseObjectDB
+    from gitdb import IStream, LooseObjectDB  # type: ignore[import-untyped]
 
     try:
         stream = LooseObjectDB(str(store / "objects")).store(IStream(kind, len(data), BytesIO(data)))

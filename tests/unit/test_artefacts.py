@@ -69,7 +69,9 @@ def test_missing_artefact_is_an_error(tmp_path: Path):
         ArtefactStore(tmp_path).get(digest_of(b"never put"))
 
 
-@pytest.mark.parametrize("digest", ["", "sha256:", "sha256:../../etc/passwd", "sha256:" + "g" * 64, "sha256:" + "A" * 64, "md5:" + "0" * 64, "x\n"])
+@pytest.mark.parametrize(
+    "digest", ["", "sha256:", "sha256:../../etc/passwd", "sha256:" + "g" * 64, "sha256:" + "A" * 64, "md5:" + "0" * 64, "x\n"]
+)
 def test_what_is_no_digest_is_refused(tmp_path: Path, digest: str):
     with pytest.raises(StateError, match="is no digest"):
         ArtefactStore(tmp_path).get(digest)

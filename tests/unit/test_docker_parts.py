@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
+import socket
 import struct
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,7 +18,7 @@ from remediator.builtin.docker_images import image_names, kept_tag, sandbox_fold
 from remediator.builtin.docker_layers import delta_between
 from remediator.builtin.docker_profile import KEEPER, OBSERVER, RUNNER, Profile, container_config, host_config
 from remediator.builtin.docker_sandbox import DockerSandboxProvider, seccomp_profile
-from remediator.builtin.docker_stream import Demux
+from remediator.builtin.docker_stream import Demux, Stream
 from remediator.contracts import Limits, TreeEntry
 from remediator.errors import SandboxError
 
@@ -41,6 +44,21 @@ def test_demux_stops_at_the_cap_over_both_streams() -> None:
 
 def test_demux_lets_exactly_the_cap_through() -> None:
     assert Demux(5).feed(frame(1, b"abcde"))
+
+
+def test_bytes_that_came_with_the_headers_are_not_lost() -> None:
+    ours, theirs = socket.socketpair()
+    theirs.sendall(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n" + frame(1, b"early"))
+    response = http.client.HTTPResponse(ours)
+    response.begin()
+    answer = response.fp.raw  # type: ignore[attr-defined]
+    answer._response = SimpleNamespace(raw=SimpleNamespace(_fp=response), close=response.close)
+    stream = Stream(answer)
+    assert (stream.has_early, stream.receive()) == (True, frame(1, b"early"))
+    assert stream.receive() is None
+    theirs.close()
+    assert stream.receive() == b""
+    stream.close()
 
 
 def entry(path: str, oid: str = "1", mode: int = 0o100644, size: int = 1) -> TreeEntry:

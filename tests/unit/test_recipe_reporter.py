@@ -476,10 +476,15 @@ async def test_a_stranger_without_the_nonce_is_turned_away_and_told(project: Pro
     sandbox = LocalSandbox()
     with tempfile.TemporaryDirectory() as above:
         listening = {"folder": f"{above}/x", "socket": "s", "nonce": "right", "connect_seconds": 5.0}
-        script = (
-            "import socket,time\nfor n in ('wrong', 'right'):\n    time.sleep(1.0)\n    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
-            + (f"    s.connect('{above}/x/s'); s.send(('[\"hello\", \"%s\"]' % n).encode())\ns.send(b'[\"finish\", 0, 1]')\n")
-        )
+        script = f"""
+import socket, time
+for nonce in ("wrong", "right"):
+    time.sleep(1.0)
+    found = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    found.connect("{above}/x/s")
+    found.send(('["hello", "%s"]' % nonce).encode())
+found.send(b'["finish", 0, 1]')
+"""
         async with asyncio.TaskGroup() as group:
             observer = group.create_task(
                 sandbox.exec([sys.executable, "-I", "-S", "-c", module._BOOT], stdin=module.message("observer", [], listening))

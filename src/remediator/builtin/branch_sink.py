@@ -23,8 +23,8 @@ _AUTHOR = re.compile(r"[\x20-\x3b\x3d\x3f-\x7e]+ <[\x21-\x3b\x3d\x3f-\x7e]+>\Z")
 class BranchSink(Sink):
     """Writes one mailbox file for each fix into `folder`, and with `repository` also a branch `remediator/<case>-<patch>` there.
 
-    The branch's name says what is on it, so one that is there already is the same fix, handed over before. `author` stands in the patch
-    file as who made the change.
+    The branch's name says what is on it, so one that is there already is the same fix, handed over before. It is made on top of HEAD and
+    not checked out. `author` stands in patch file and commit as who made the change.
     """
 
     name = "branch"
@@ -74,13 +74,14 @@ class BranchSink(Sink):
     def _branched(self, submission: Submission) -> Receipt | None:
         if self.repository is None:
             return None
-        from remediator.checkout import apply_patches
+        from remediator.checkout import create_branch
 
         branch = f"remediator/{_slug(submission.case_id)}-{_slug(submission.patch.id)}"
         there = _has_branch(self.repository, branch)
         if not there:
             try:
-                apply_patches(self.repository, [(submission.patch.title, submission.patch.diff)], branch=branch)
+                change = [(submission.patch.title, submission.patch.diff)]
+                there = create_branch(self.repository, change, branch=branch, author=self.author).existed
             except RemediatorError:
                 # Another process may have been first; then it is there, and that is all that was asked for.
                 there = _has_branch(self.repository, branch)

@@ -55,8 +55,8 @@ class Box:
         try:
             with translated("to run a command", begun=True):
                 outcome = execution.run()
-        except SandboxLostError:
-            self.kill()
+        except BaseException:
+            self.kill()  # the command may still run, with half of its input
             raise
         finally:
             last = self._leave(execution)

@@ -26,12 +26,11 @@ def connect(host: str) -> Any:
 
 
 def client_errors() -> tuple[type[Exception], ...]:
-    """Return what the engine's client raises when a request fails or the engine is gone."""
+    """Return what the engine's client raises when a request fails or the engine is gone; what its HTTP layer raises are OSErrors."""
     from docker.errors import DockerException
-    from requests.exceptions import RequestException
     from urllib3.exceptions import HTTPError
 
-    return (DockerException, RequestException, HTTPError, ConnectionError, TimeoutError)
+    return (DockerException, HTTPError, OSError)
 
 
 @contextlib.contextmanager

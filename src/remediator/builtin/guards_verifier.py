@@ -52,7 +52,8 @@ class GuardsVerifier(Verifier):
         pairs = [pair for change in changes if (pair := _pair(change, workspace)) is not None]
         said = judge(pairs, finding, ProjectModules(workspace.base), max_line_length=self.max_line_length)
         broken, unread = _syntax(pairs, workspace)
-        return self._answer([*by_path, *broken, *said.objections], said.notes, {**said.unread, **unread}, said.depth)
+        notes = [*said.notes, *_wider(finding, changes)]
+        return self._answer([*by_path, *broken, *said.objections], notes, {**said.unread, **unread}, said.depth)
 
     def _answer(self, objections: Sequence[Objection], notes: Sequence[Objection], unread: dict[str, str], depth: dict[str, str]) -> Answer:
         firm = [objection for objection in objections if objection.code not in self.notes_only]
@@ -89,6 +90,19 @@ def _doubles(changes: Sequence[FileChange], workspace: Workspace) -> list[Object
         for path in new
         if folded(path) in there
     ]
+
+
+def _wider(finding: Finding, changes: Sequence[FileChange]) -> list[Objection]:
+    """Return notes on files that the patch makes, or that the finding does not speak of."""
+    known = {finding.path, *(step.location.path for step in finding.trace)} - {""}
+    notes = [Objection("new-file", change.path, "the file is new") for change in changes if change.kind is ChangeKind.added]
+    if known:
+        notes += [
+            Objection("other-file", change.path, "the finding does not speak of this file")
+            for change in changes
+            if change.path not in known
+        ]
+    return notes
 
 
 def _pair(change: FileChange, workspace: Workspace) -> FilePair | None:

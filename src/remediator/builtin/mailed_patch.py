@@ -6,7 +6,7 @@ So every one is put on lines that begin with our own words or with blanks.
 
 from __future__ import annotations
 
-import quopri
+import binascii
 import textwrap
 from email.header import Header
 
@@ -28,7 +28,12 @@ def mailed_patch(submission: Submission, *, author: str) -> bytes:
     # Mail readers take a carriage return for a line's end; spelt out, it survives.
     spelt_out = b"\r" in diff
     head = _head(submission, author, "quoted-printable" if spelt_out else "8bit")
-    return head.encode("ascii", "replace") + (quopri.encodestring(body) if spelt_out else body) + b"\n"
+    return head.encode("ascii", "replace") + (_spelt_out(body) if spelt_out else body) + b"\n"
+
+
+def _spelt_out(body: bytes) -> bytes:
+    # Line by line, for over the whole the encoder would take \r\n for a line's end as well.
+    return b"\n".join(binascii.b2a_qp(line, istext=False) for line in body.split(b"\n"))
 
 
 def _head(submission: Submission, author: str, encoding: str) -> str:

@@ -47,15 +47,15 @@ def change(case: Case) -> str:
     return safe(f"{patch.fixer} {patch.transform or patch.title}".strip(), limit=44)
 
 
-def evidence(verdict: Verdict) -> str:
-    """Return the level and what earned it, or why it is not higher."""
+def evidence(verdict: Verdict, *, limit: int = 72) -> str:
+    """Return the level and what earned it, or why it is not higher; whole where the limit is 0."""
     if verdict.level is None:
-        return safe(f"{verdict.outcome}: {verdict.reason or verdict.summary}", limit=72)
+        return safe(f"{verdict.outcome}: {verdict.reason or verdict.summary}", limit=limit)
     top = next((c for c in reversed(verdict.checks) if c.level is verdict.level and c.status is CheckStatus.passed and c.summary), None)
     told = f"{verdict.level.name} {verdict.level.meaning}"
     if verdict.sufficient:
-        return safe(f"{told}: {top.summary}" if top else told, limit=72)
-    return safe(f"{told} of {verdict.required.name}; {verdict.summary or verdict.reason}", limit=72)
+        return safe(f"{told}: {top.summary}" if top else told, limit=limit)
+    return safe(f"{told} of {verdict.required.name}; {verdict.summary or verdict.reason}", limit=limit)
 
 
 def why_not(case: Case) -> WhyNot:

@@ -109,11 +109,12 @@ def _disk(settings: Settings) -> Line:
 def _key(settings: Settings) -> Line:
     from remediator.evidence.keys import KEY_FILE, TrustedKeys, signing_key
 
-    if not (settings.state / KEY_FILE).exists():
+    folder = settings.state / "keys"
+    if not (folder / KEY_FILE).exists():
         return Line("info", "key", "none yet: made on first use, kept in the state folder")
     try:
-        key = signing_key(settings.state)
-        others = len(TrustedKeys.load(settings.state)) - 1
+        key = signing_key(folder)
+        others = len(TrustedKeys.load(folder)) - 1
     except RemediatorError as error:
         return _failed("key", error)
     return Line("ok", "key", f"{key.public.keyid}, {others} more trusted")

@@ -44,7 +44,7 @@ def _add_case(suite: ET.Element, case: Case) -> None:
     element = _test(suite, case.finding)
     if case.fixed and case.best:
         told = ET.SubElement(element, "system-out")
-        told.text = clean(f"fixed: {case_view.evidence(case.best[1])}\nbundle: {case.bundle_digest}\n")
+        told.text = clean(f"fixed: {case_view.evidence(case.best[1], limit=0)}\nbundle: {case.bundle_digest}\n")
         return
     why = case_view.why_not(case)
     _failure(element, why.reason, f"{case.finding.message}\n{why.detail}".strip())

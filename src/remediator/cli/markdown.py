@@ -59,7 +59,7 @@ def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> li
 
 def _fix(case: Case) -> tuple[str, ...]:
     verdict = case.best[1] if case.best else None
-    told = case_view.evidence(verdict) if verdict else ""
+    told = case_view.evidence(verdict, limit=0) if verdict else ""
     return case_view.label(case.finding), case_view.place(case.finding), case_view.change(case), told, class_of(case)
 
 

@@ -101,10 +101,10 @@ class LiveView:
         if self._verbose or not self._words.is_detail(event):
             self._console.print(line, style=_style(event))
         self._count(event)
-        if doing := self._words.doing(event):
-            if doing != self._doing:
-                self._doing, self._since = doing, time.monotonic()
-            self._status.update(self._text())
+        doing = self._words.doing(event) or self._doing
+        if doing != self._doing:
+            self._doing, self._since = doing, time.monotonic()
+        self._status.update(self._text())
 
     def _text(self) -> _Moving:
         count = f"{self._closed}/{self._found} cases, {self._fixed} fixed" if self._found else ""

@@ -33,7 +33,7 @@ def command(session: Session, bundle: str, source: str | None, playbook: str | N
         return await app.replay(path, source=source, playbook=playbook)
 
     with watching(session) as observers:
-        report = session.run(work, observers)
+        report = session.run(work, observers, chatty=True)
     code = {"agreed": ExitCode.clean, "could-not-check": ExitCode.could_not_check}.get(report.outcome, ExitCode.verification_failed)
     if session.json is not None:
         print_json(session, {"schema_version": 1, **report.as_json(), "exit_code": int(code)})

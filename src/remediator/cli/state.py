@@ -35,9 +35,8 @@ def _tell_last_run(session: Session) -> int:
         return 0
     last = runs[0]
     fixed = sum(case.fixed for case in cases)
-    session.out.print(
-        f"last run: {last.run_id} on {safe(last.target)}, {last.outcome or 'unfinished'}: {len(cases)} cases, {fixed} with a proven fix"
-    )
+    count = f"{len(cases)} case{'s' * (len(cases) != 1)}, {fixed} with a proven fix"
+    session.out.print(f"last run: {last.run_id} on {safe(last.target)}, {last.outcome or 'unfinished'}: {count}")
     steps = next_steps(cases, case_view.short_ids(cases)) or "remediator fix PATH"
     session.out.print(f"next: remediator fix --resume {safe(last.target)}" if not last.finished else f"next: {steps}")
     return 0

@@ -45,7 +45,7 @@ def command(session: Session, /, patch: Path, target: str, finding: str | None, 
         return await app.verify(target, diff, claimed, request=request)
 
     with watching(session) as observers:
-        verdict, bundle = session.run(work, observers)
+        verdict, bundle = session.run(work, observers, chatty=True)
     code = of_verdict(verdict)
     if session.json is not None:
         print_json(session, verdict_document(verdict, str(bundle.path), bundle.digest, code))

@@ -73,7 +73,7 @@ class PrepareSpec(Record):
 
     image: str
     key: str
-    limits: Limits = Limits(memory_mb=4096, disk_mb=8192)
+    limits: Limits = Limits(memory_mb=4096, disk_mb=8192, tmp_mb=2048)
     labels: dict[str, str] = {}
 
 

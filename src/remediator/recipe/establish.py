@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import NamedTuple
 
 from remediator.contracts.sandbox import SandboxProvider
@@ -18,6 +19,7 @@ from remediator.records.source import Source
 
 _HEALTHY_SHARE = 0.9
 _TAIL_CHARS = 1500
+_ENOUGH_SECONDS = 1500.0
 
 
 class _Attempt(NamedTuple):
@@ -55,7 +57,8 @@ async def _attempts(
     attempts: list[_Attempt] = []
     seen: set[bytes] = set()
     limit, idle = most, 0
-    while plans and len(attempts) < limit and idle < 2:
+    began = time.monotonic()
+    while plans and len(attempts) < limit and idle < 2 and time.monotonic() - began < _ENOUGH_SECONDS:
         recipe = plans.pop(0)
         identity = canonical_json(recipe.identity())
         if identity in seen:
@@ -72,7 +75,8 @@ async def _attempts(
             break
         better = ecosystem.diagnose(recipe, attempt.stage, attempt.log)
         if better is not None:
-            plans.insert(0, better)
+            # Where nothing at all works, another ground is likelier to help than mending this one piece by piece.
+            plans.insert(0 if _works(attempt.measured) else 1, better)
         elif healthy:
             break
     return attempts
@@ -109,6 +113,11 @@ def _counts(baseline: Baseline) -> tuple[int, int]:
 
 def _failing(baseline: Baseline) -> bool:
     return _counts(baseline)[1] > 0 or not baseline.build.ok
+
+
+def _works(measured: Measured | None) -> bool:
+    """Return whether mending is worth it: some test passes, or the preparation is all that failed."""
+    return measured is None or _counts(measured.baseline)[0] > 0
 
 
 def _worth(measured: Measured | None) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Reads a published source archive as hostile data: every name, kind and size is checked before anything is taken, and nothing is extracted.
+"""Reads a published source archive as hostile data: names, kinds and sizes are checked before anything is taken; nothing is extracted.
 
 What an attack alone would hold (a name that leads outside, a device, a bomb) refuses the archive; what real archives hold by
 accident (a link that leads outside, a `.git` folder) is left out and noted.

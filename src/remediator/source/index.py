@@ -97,7 +97,7 @@ def _session(env: Mapping[str, str]) -> Any:
             before, after = urlsplit(response.request.url or ""), urlsplit(prepared_request.url or "")
             if before.scheme == "https" and after.scheme != "https":
                 raise requests.exceptions.InvalidSchema(f"{response.request.url} leads to {prepared_request.url}, which is not https")
-            super().rebuild_auth(prepared_request, response)
+            super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
 
     session = Session()
     session.trust_env = False

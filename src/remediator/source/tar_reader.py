@@ -6,7 +6,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from lzma import LZMAError
-from typing import IO
+from typing import IO, cast
 
 from remediator.errors import SourceError
 from remediator.redact import printable
@@ -69,12 +69,16 @@ class TarReader:
             with (
                 _unpacked(self._file, self._packing) as plain,
                 tarfile.open(
-                    fileobj=_Bounded(plain, self._limit), mode="r|", tarinfo=_Header, encoding="utf-8", errors="surrogateescape"
+                    fileobj=cast("IO[bytes]", _Bounded(plain, self._limit)),
+                    mode="r|",
+                    tarinfo=_Header,
+                    encoding="utf-8",
+                    errors="surrogateescape",
                 ) as archive,
             ):
                 while (header := archive.next()) is not None:
                     # tarfile would keep every header that it read.
-                    archive.members.clear()
+                    archive.members.clear()  # type: ignore[attr-defined]
                     yield header, archive
         except _BROKEN as error:
             raise SourceError(f"the archive is damaged: {printable(str(error))}", hint="fetch it again") from error

@@ -78,6 +78,8 @@ def _package(text: str, revision: str | None) -> PackageTarget:
 def _remote(text: str, revision: str | None) -> RemoteGitTarget:
     if text.startswith("file://"):
         raise SourceError(f"{printable(text)!r} is a local address", hint=f"use the path itself: {printable(text.removeprefix('file://'))}")
+    if text.endswith("@"):
+        raise SourceError(f"{printable(Redactor()(text))!r} names no revision after its @", hint="leave the @ out, or name a branch, tag or commit")
     url, named = _split_revision(text)
     if named and revision and named != revision:
         raise SourceError(f"{printable(named)!r} and {printable(revision)!r} are named as revision", hint="name one")
@@ -91,7 +93,7 @@ def _split_revision(text: str) -> tuple[str, str | None]:
     start = text.find("/", text.find("://") + 3) if "://" in text else text.find(":")
     at = text.rfind("@")
     # An @ that begins a folder's name belongs to the path.
-    if start == -1 or at <= start + 1 or text[at - 1] == "/" or at == len(text) - 1:
+    if start == -1 or at <= start + 1 or text[at - 1] == "/":
         return text, None
     return text[:at], text[at + 1 :]
 
@@ -103,7 +105,7 @@ def _local(text: str, revision: str | None) -> Target:
         if revision and revision != named:
             raise SourceError(f"{printable(named)!r} and {printable(revision)!r} are named as revision", hint="name one")
         path, revision = _path(before), named
-    if not path.exists():
+    if not _exists(str(path)) or not text:
         raise SourceError(f"there is no {printable(Redactor()(text))!r}", hint=_FORMS)
     if not path.is_dir():
         raise SourceError(f"{printable(text)!r} is a single file", hint="name the folder that it is in: fixes are proven on whole projects")

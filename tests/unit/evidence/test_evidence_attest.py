@@ -97,7 +97,9 @@ def test_second_signature_is_refused():
         check(canonical_json(envelope) + b"\n", TrustedKeys([key.public]))
 
 
-@pytest.mark.parametrize("change", [{"_type": "https://in-toto.io/Statement/v0.1"}, {"predicateType": "x"}, {"predicate": []}, {"subject": 1}])
+@pytest.mark.parametrize(
+    "change", [{"_type": "https://in-toto.io/Statement/v0.1"}, {"predicateType": "x"}, {"predicate": []}, {"subject": 1}]
+)
 def test_other_statements_are_refused(change):
     key = SigningKey.generate()
     payload = canonical_json({**BODY, **change})

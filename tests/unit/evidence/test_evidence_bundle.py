@@ -190,7 +190,7 @@ def test_older_bundle_of_the_same_case_is_refused_by_digest(world, ref, tmp_path
 
 
 def test_verdict_that_says_more_than_its_checks_cannot_be_written(world, tmp_path):
-    patch, verdict = world.content.attempts[1]
+    _, verdict = world.content.attempts[1]
     checks = tuple(c.model_copy(update={"status": CheckStatus.not_run}) if c.name == "tests" else c for c in verdict.checks)
     lying = verdict.model_copy(update={"checks": checks})
 

@@ -38,7 +38,10 @@ def with_check(told: Verdict, **changes: Any) -> Verdict:
         ({"passed": ["a", "b"]}, {"passed": ["b", "a"]}),
         ({"started": "x", "at": 1, "pid": 2}, {"started": "y", "at": 2, "pid": 3}),
         ({"flaky": ["x"], "failed": ["x"], "passed": ["a"]}, {"flaky": [], "failed": [], "passed": ["a", "x"]}),
-        ({"flaky": ["x"], "executed": 3, "results": {"x": "failed", "y": "passed"}}, {"flaky": ["x"], "executed": 2, "results": {"y": "passed"}}),
+        (
+            {"flaky": ["x"], "executed": 3, "results": {"x": "failed", "y": "passed"}},
+            {"flaky": ["x"], "executed": 2, "results": {"y": "passed"}},
+        ),
     ],
 )
 def test_what_differs_from_run_to_run_does_not_count(before, after):
@@ -111,7 +114,10 @@ def test_difference_is_safe_to_print():
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text("abx", max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "passed", "seconds", "image", "flaky", "argv"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["a", "passed", "seconds", "image", "flaky", "argv"]), inner, max_size=3)
+    ),
     max_leaves=12,
 )
 
@@ -160,7 +166,9 @@ def slower(told: Verdict) -> tuple[Check, ...]:
 
 async def test_replay_that_comes_to_something_else_names_it(world, ref):
     again = world.content.attempts[1].verdict
-    checks = tuple(c.model_copy(update={"evidence": {**c.evidence, "passed": ["t::a", "t::c"]}}) if c.name == "tests" else c for c in again.checks)
+    checks = tuple(
+        c.model_copy(update={"evidence": {**c.evidence, "passed": ["t::a", "t::c"]}}) if c.name == "tests" else c for c in again.checks
+    )
 
     report = await replay(read(ref.path), judge_of(again.model_copy(update={"checks": checks})))
 
@@ -171,7 +179,9 @@ async def test_replay_that_comes_to_something_else_names_it(world, ref):
 
 async def test_other_image_is_a_note_and_no_difference(world, ref):
     again = world.content.attempts[1].verdict
-    checks = tuple(c.model_copy(update={"evidence": {**c.evidence, "image": "sha256:bbb"}}) if c.name == "builds" else c for c in again.checks)
+    checks = tuple(
+        c.model_copy(update={"evidence": {**c.evidence, "image": "sha256:bbb"}}) if c.name == "builds" else c for c in again.checks
+    )
 
     report = await replay(read(ref.path), judge_of(again.model_copy(update={"checks": checks})))
 

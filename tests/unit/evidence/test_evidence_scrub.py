@@ -69,7 +69,11 @@ def test_hostile_text_costs_no_more_than_its_length():
 
 
 paths = st.lists(
-    st.lists(st.binary(min_size=1, max_size=120).filter(lambda part: b"/" not in part and b"\0" not in part and part not in (b".", b"..")), min_size=1, max_size=4),
+    st.lists(
+        st.binary(min_size=1, max_size=120).filter(lambda part: b"/" not in part and b"\0" not in part and part not in (b".", b"..")),
+        min_size=1,
+        max_size=4,
+    ),
     max_size=5,
 ).map(lambda many: {b"/".join(parts) for parts in many})
 

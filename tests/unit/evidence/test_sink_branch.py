@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from remediator.builtin.branch_sink import BranchSink
 from remediator.builtin.mailed_patch import mailed_patch
-from remediator.errors import EvidenceError, PatchError, SinkError
+from remediator.errors import EvidenceError, PatchConflictError, SinkError
 from remediator.evidence.bundle import write
 from remediator.records import EvidenceLevel
 
@@ -47,7 +47,10 @@ async def test_patch_file_is_one_that_git_am_takes_on_a_clean_clone(world, submi
         (b"import yaml\nyaml.load(x)", b"import yaml\nyaml.safe_load(x)"),
         ("é = '日本'\nyaml.load(é)\n".encode(), "é = '日本'\nyaml.safe_load(é)\n".encode()),
         (b"x = 1  \n\n\f\n-- \nyaml.load(x)\n-- \n", b"x = 1  \n\n\f\n-- \nyaml.safe_load(x)\n-- \n"),
-        (b"From me to you\nFrom a@b Mon Sep 17 00:00:00 2001\nyaml.load(x)\n", b"From me to you\nFrom a@b Mon Sep 17 00:00:00 2001\nyaml.safe_load(x)\n"),
+        (
+            b"From me to you\nFrom a@b Mon Sep 17 00:00:00 2001\nyaml.load(x)\n",
+            b"From me to you\nFrom a@b Mon Sep 17 00:00:00 2001\nyaml.safe_load(x)\n",
+        ),
         (b"x = '=3D=\\n'\ny\r\nyaml.load(x)\n", b"x = '=3D=\\n'\ny\r\nyaml.safe_load(x)\n"),
         (b"a" * 3000 + b"\r\nyaml.load(x)\n", b"a" * 3000 + b"\r\nyaml.safe_load(x)\n"),
     ],
@@ -70,7 +73,10 @@ HOSTILE = (
 )
 
 
-@pytest.mark.parametrize("text", [HOSTILE, "\n\n" + HOSTILE, "=?utf-8?q?x=0Afrom=3A_evil?=", "[PATCH] [x] y\r\nFrom: evil <e@e.invalid>", "\x1b[31m\u202e", "é" * 300])
+@pytest.mark.parametrize(
+    "text",
+    [HOSTILE, "\n\n" + HOSTILE, "=?utf-8?q?x=0Afrom=3A_evil?=", "[PATCH] [x] y\r\nFrom: evil <e@e.invalid>", "\x1b[31m\u202e", "é" * 300],
+)
 async def test_hostile_words_change_neither_the_patch_nor_its_author(world, submission, tmp_path, clone, run_git, text):
     patch = submission.patch.model_copy(update={"title": text, "behaviour": text})
     finding = submission.finding.model_copy(update={"message": text, "rule_id": text})
@@ -128,6 +134,17 @@ async def test_branch_holds_the_fix_and_is_made_once(world, submission, clone, r
     assert (first.duplicate, second.duplicate) == (False, True)
     assert run_git(folder, "diff", "main", branch, "--full-index", "--no-color").decode() == submission.patch.diff
     assert run_git(folder, "rev-list", "--count", f"main..{branch}") == b"1\n"
+    assert run_git(folder, "symbolic-ref", "HEAD") == b"refs/heads/main\n"
+    assert run_git(folder, "status", "--porcelain") == b""
+
+
+async def test_branch_that_was_merged_is_still_the_same_fix(world, submission, clone, run_git):
+    folder = clone(world.repository)
+    sink = BranchSink(repository=folder)
+    await sink.submit(submission)
+    run_git(folder, "merge", "-q", f"remediator/{submission.case_id}-{submission.patch.id}")
+
+    assert (await sink.submit(submission)).duplicate
 
 
 async def test_branch_is_not_made_where_the_code_has_changed(world, submission, clone, run_git):
@@ -135,7 +152,7 @@ async def test_branch_is_not_made_where_the_code_has_changed(world, submission, 
     (folder / "pkg/app.py").write_bytes(b"rewritten\n")
     run_git(folder, "commit", "-qam", "drift")
 
-    with pytest.raises(PatchError):
+    with pytest.raises(PatchConflictError):
         await BranchSink(repository=folder).submit(submission)
     assert b"remediator/" not in run_git(folder, "branch", "--list")
 

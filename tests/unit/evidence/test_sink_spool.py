@@ -15,6 +15,7 @@ from remediator.errors import ConfigError, EvidenceError, SinkError
 from remediator.evidence.bundle import read
 from remediator.records import CheckStatus, EvidenceLevel, Submission
 
+
 class Writer:
     """Another process that hands over many submissions, and says which ones it was told have arrived."""
 
@@ -116,7 +117,7 @@ async def test_damaged_or_foreign_bundle_does_not_leave(submission, ref, tmp_pat
     with pytest.raises(EvidenceError, match="is the bundle"):
         await sink.submit(submission.model_copy(update={"bundle_digest": "sha256:" + "0" * 64}))
     (ref.path / "verdict.json").write_bytes(b"{}")
-    with pytest.raises(EvidenceError, match="verdict.json"):
+    with pytest.raises(EvidenceError, match=r"verdict\.json"):
         await sink.submit(submission)
     with pytest.raises(EvidenceError, match="cannot be read"):
         await sink.submit(submission.model_copy(update={"bundle_path": str(tmp_path / "gone")}))

@@ -39,7 +39,7 @@ class Case:
         files=None,
         after=None,
         covered=("x.py",),
-        scanners=SCANNERS,
+        base_scanners=SCANNERS,
         **report,
     ):
         workspace = FakeWorkspace(files or {"x.py": BEFORE, "y.py": "z\n"}, self._tmp, tree=after or {"x.py": AFTER, "y.py": "z\n"})

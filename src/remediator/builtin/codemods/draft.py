@@ -7,7 +7,7 @@ from typing import NamedTuple
 import libcst as cst
 from libcst.metadata import ImportAssignment
 
-from remediator.builtin.codemods.import_edits import MissingImports, import_statement_text, imports_from, local_name, member_local_name
+from remediator.builtin.codemods.import_edits import MissingImports, import_statement_text, last_alias_from, local_name, member_local_name
 from remediator.builtin.codemods.scene import Scene, Span, bound_name, dotted, import_of
 
 
@@ -32,7 +32,7 @@ class Draft:
         self.released: set[str] = set()
         self.behaviour = ""
         self._missing = MissingImports()
-        self._touched: set[cst.CSTNode] = set()
+        self._touched: set[tuple[cst.ImportAlias, str]] = set()
 
     def fork(self) -> Draft:
         """Return a copy to try something on."""
@@ -164,9 +164,12 @@ class Draft:
         if found:
             return found
         whole = local_name(self.scene, module, near)
-        if whole or not ("." in module or imports_from(self.scene, module)):
-            return f"{whole or self._missing.module(self.scene, module)}.{name}"
-        return self._missing.member(self.scene, module, name)
+        if whole:
+            return f"{whole}.{name}"
+        alias = last_alias_from(self.scene, module, near)
+        if alias is not None and not self.scene.is_bound(name) and not self.scene.uses(name):
+            return self._append(alias, name)
+        return self._missing.member(self.scene, module, name) if "." in module else f"{self._missing.module(self.scene, module)}.{name}"
 
     def sibling(self, node: cst.CSTNode, name: str) -> str:
         """Return the expression for another member of the module that a function or class stands in.
@@ -189,8 +192,11 @@ class Draft:
         if isinstance(names, cst.ImportStar):
             return self._missing.member(self.scene, module, name)
         alias = next(item for item in names if bound_name(item) == dotted(node))
-        if alias not in self._touched:
-            self._touched.add(alias)
+        return self._append(alias, name)
+
+    def _append(self, alias: cst.ImportAlias, name: str) -> str:
+        if (alias, name) not in self._touched:
+            self._touched.add((alias, name))
             self.insert(self.scene.span(alias).end, f", {name}")
         return name
 

@@ -88,10 +88,13 @@ def member_local_name(scene: Scene, module: str, name: str, near: cst.CSTNode) -
     return ""
 
 
-def imports_from(scene: Scene, module: str) -> bool:
-    """Return whether the file takes things out of a module by `from`."""
-    nodes = (node for node in scene.nodes() if isinstance(node, cst.ImportFrom))
-    return any(node.module is not None and not node.relative and dotted(node.module) == module for node in nodes)
+def last_alias_from(scene: Scene, module: str, near: cst.CSTNode) -> cst.ImportAlias | None:
+    """Return the last thing that a usable `from module import …` takes, beside which another can be taken."""
+    for _, statement in _usable_imports(scene, near):
+        if isinstance(statement, cst.ImportFrom) and statement.module is not None and not statement.relative:
+            if dotted(statement.module) == module and not isinstance(statement.names, cst.ImportStar):
+                return statement.names[-1]
+    return None
 
 
 def _from_name(statement: cst.ImportFrom, alias: cst.ImportAlias) -> str:

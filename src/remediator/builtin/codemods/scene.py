@@ -151,10 +151,10 @@ class Scene:
 
     def _is_bare(self, node: cst.Name) -> bool:
         parent = self.parent(node)
-        if isinstance(parent, cst.Attribute):
-            return parent.attr is not node
-        if isinstance(parent, cst.Arg):
-            return parent.keyword is not node
+        if isinstance(parent, cst.Attribute) and parent.attr is node:
+            return False
+        if isinstance(parent, cst.Arg) and parent.keyword is node:
+            return False
         return not any(isinstance(around, cst.ImportAlias | cst.ImportFrom) for around in self.parents(node))
 
     def is_bound(self, name: str) -> bool:

@@ -26,6 +26,8 @@ class SourceText(NamedTuple):
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         encoding = "utf-8" if encoding == "utf-8-sig" else encoding
         text = data[len(bom) :].decode(encoding)
+        if "\0" in text:
+            raise SyntaxError("the file holds a NUL")
         if bom + text.encode(encoding) != data:
             raise UnicodeError(f"the encoding {encoding} does not give the same bytes back")
         return cls(text, encoding, bom)

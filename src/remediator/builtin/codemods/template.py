@@ -40,7 +40,10 @@ class Template:
             parts, end = TemplateReader(scene).read(node)
         except TemplateError:
             return None
-        return cls(scene, node, parts, Span(scene.span(node).start, end)) if any(isinstance(part, Text) for part in parts) else None
+        texts = [part.value for part in parts if isinstance(part, Text)]
+        if not texts or any("\0" in text for text in texts):
+            return None
+        return cls(scene, node, parts, Span(scene.span(node).start, end))
 
     def render(self, markers: Sequence[str], style: Style, *, unquoted: Mapping[int, tuple[str, str]] | None = None) -> str:
         """Return the source of the literal that has `markers` in place of the holes, laid out as the template was.

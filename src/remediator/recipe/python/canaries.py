@@ -107,7 +107,7 @@ def _functions(passes: str, fails: str, breaks: str, first: int, second: int, ch
     parts = [
         f"def {passes}():\n    value = {first} + {second}\n    assert value == {first + second}\n",
         f"def {fails}():\n    value = {first} + {second}\n    assert value == {first + second + chance.randint(1, 9)}\n",
-        f"@pytest.fixture\ndef {fixture}():\n    raise ValueError({first})\n\n\ndef {breaks}({fixture}):\n    assert {fixture} == {first}\n",
+        f"@pytest.fixture\ndef {fixture}():\n    raise ValueError({first})\n\n\ndef {breaks}({fixture}):\n    assert {fixture}\n",
     ]
     chance.shuffle(parts)
     return "import pytest\n\n\n" + "\n\n".join(parts)

@@ -40,6 +40,8 @@ _TOOLS = [
     "zipp",
 ]
 _TOOLS_FLOOR = datetime(2021, 12, 31)
+# Older ones cannot install a project in place, newer ones lack what old scripts import.
+_SETUPTOOLS_FLOOR = datetime(2023, 6, 30)
 _LAG = timedelta(days=150)
 
 
@@ -59,6 +61,7 @@ class Plan(Record):
     constraints: tuple[str, ...] = ()
     build_constraints: tuple[str, ...] = ()
     era: str = ""
+    modern: tuple[str, ...] = ()
     more: tuple[tuple[str, ...], ...] = ()
     runner: str = "pytest"
     runner_options: tuple[str, ...] = ()
@@ -171,12 +174,10 @@ def _as_of(plan: Plan) -> list[str]:
     if not plan.era:
         return []
     day = datetime.fromisoformat(plan.era)
-    floor = max(day, _TOOLS_FLOOR)
-    return [
-        "--exclude-newer",
-        f"{day:%Y-%m-%d}",
-        *(word for tool in _TOOLS for word in ("--exclude-newer-package", f"{tool}={floor:%Y-%m-%d}")),
-    ]
+    floors = dict.fromkeys((*_TOOLS, *plan.modern), max(day, _TOOLS_FLOOR))
+    floors |= dict.fromkeys(("setuptools", "wheel"), max(day, _SETUPTOOLS_FLOOR))
+    later = (word for name, floor in floors.items() for word in ("--exclude-newer-package", f"{name}={floor:%Y-%m-%d}"))
+    return ["--exclude-newer", f"{day:%Y-%m-%d}", *later]
 
 
 def era_of(released: datetime) -> str:

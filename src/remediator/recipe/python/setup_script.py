@@ -77,10 +77,12 @@ class _Reader:
         value = self.value(keyword.value)
         if keyword.arg is None:
             self.arguments.update(value if isinstance(value, dict) else {})
+        elif keyword.arg in ("ext_modules", "cffi_modules", "rust_extensions"):
+            # What is compiled is rarely a plain value; that something is, is enough.
+            nothing = isinstance(keyword.value, (ast.List, ast.Constant)) and not getattr(keyword.value, "elts", ())
+            self.arguments[keyword.arg] = [] if nothing else ["?"]
         elif value is not _UNKNOWN:
             self.arguments[keyword.arg] = value
-        elif keyword.arg in ("ext_modules", "cffi_modules", "rust_extensions"):
-            self.arguments[keyword.arg] = ["?"]
 
     def value(self, node: ast.expr) -> Any:
         """Return the plain value of an expression; lists keep what is known of them."""

@@ -70,6 +70,7 @@ _TABLE = (
     _Symptom(r"PY_SSIZE_T_CLEAN macro must be defined|module 'time' has no attribute 'clock'|has no attribute 'tostring'", "older"),
     # pytest is too new
     _Symptom(r"\[pytest\] section in setup\.cfg files is no longer supported", "constrain", "pytest<4"),
+    _Symptom(r"AssertionRewritingHook\.is_package\(\) method is missing", "constrain", "pytest<5"),
     _Symptom(r"yield tests were removed in pytest 4|yield_tests were removed", "constrain", "pytest<4"),
     _Symptom(r'Fixture ".*" called directly', "constrain", "pytest<4"),
     _Symptom(r"'(Function|TestCaseFunction|Node|Item|Module)' object has no attribute 'get_marker'", "constrain", "pytest<4"),
@@ -143,7 +144,7 @@ _TABLE = (
         "urllib3<2",
     ),
     _Symptom(
-        r"cannot import name 'declarative_base' .*sqlalchemy|No module named 'sqlalchemy\.ext\.declarative\.api'|Textual SQL expression .* should be",
+        r"No module named 'sqlalchemy\.ext\.declarative\.api'|Textual SQL expression .* should be",
         "constrain",
         "sqlalchemy<2",
     ),

@@ -83,8 +83,8 @@ def awareness(module: Module) -> Iterator[Trait]:
             yield Trait(CODE, name.partition(".")[0], reference.node.lineno, f"{name} has no business in product code")
         elif hit := next((known for known in _NAMES if name == known or name.startswith(known + ".")), None):
             yield Trait(CODE, hit, reference.node.lineno, f"{hit} lets code find out who runs it, or ends or watches the process")
-    documents = _documents(module.tree)
-    for node in ast.walk(module.tree):
+    documents = _documents(module)
+    for node in module.nodes:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             yield from _imported(node)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documents:
@@ -109,9 +109,9 @@ def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[Trait]:
             yield Trait(CODE, root, node.lineno, f"{root} has no business in product code")
 
 
-def _documents(tree: ast.Module) -> set[int]:
+def _documents(module: Module) -> set[int]:
     found = set()
-    for node in ast.walk(tree):
+    for node in module.nodes:
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
             found.add(id(body[0].value))
@@ -127,5 +127,6 @@ def _patched(node: ast.Assign | ast.AugAssign | ast.AnnAssign, module: Module) -
         whole = f"{name}.{target.attr}" if isinstance(target, ast.Attribute) else f"{name}[]"
         if whole == "os.environ[]":
             continue
-        certain = name.partition(".")[0] in sys.stdlib_module_names
+        # An item of something imported is mostly configuration (`app.config[...]`); an attribute is mostly a patch.
+        certain = isinstance(target, ast.Attribute) or name.partition(".")[0] in sys.stdlib_module_names
         yield Trait(CODE, f"patch:{whole}", node.lineno, f"{whole} of another module is changed", certain)

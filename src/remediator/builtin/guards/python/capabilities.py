@@ -1,4 +1,4 @@
-"""Guards `new-capability` and `disguised-call`: a fix does nothing that the file could not do before, nor the old thing by another name."""
+"""Guard `new-capability`: a fix does nothing that the file could not do before."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ from remediator.builtin.guards.python.module import Module, Reference
 from remediator.diff.objection import Objection
 
 CODE = "new-capability"
-DISGUISED = "disguised-call"
 # In these, one member may take another's place (os.system by subprocess); in the others each member is a danger of its own.
-_EXCHANGEABLE = frozenset(("process", "network", "dynamic import"))
+_EXCHANGEABLE = frozenset(("process", "network", "dynamic import", "decoding"))
 _CLASSES: Mapping[str, re.Pattern[str]] = {
     "process": re.compile(
-        r"(?:subprocess|commands|popen2|pty|pexpect|sh|plumbum|multiprocessing|asyncio\.subprocess)(?:\..*)?"
+        r"(?:subprocess|commands|popen2|pty|pexpect|plumbum|multiprocessing|asyncio\.subprocess)\.(?!(?:PIPE|STDOUT|DEVNULL|\w+Error|TimeoutExpired|list2cmdline)$).+"
         r"|os\.(?:system|popen\w*|spawn\w+|exec\w+|posix_spawn\w*|fork\w*|startfile|kill\w*)|asyncio\.create_subprocess_\w+|platform\.popen"
     ),
     "network": re.compile(
-        r"(?:socket|socketserver|SocketServer|urllib2|httplib|requests|httpx|aiohttp|urllib3|ftplib|smtplib|poplib|imaplib|telnetlib|nntplib"
-        r"|xmlrpclib|paramiko|websocket|websockets|pycurl|boto3|botocore|http\.(?:client|server)|xmlrpc\.\w+|urllib\.request|webbrowser)(?:\..*)?"
+        r"socket\.(?:socket|SocketType|create_connection|create_server|socketpair|fromfd|getaddrinfo|gethostby\w+|getfqdn|has_dualstack_ipv6)(?:\..*)?"
+        r"|(?:socketserver|SocketServer|httplib|ftplib|smtplib|poplib|imaplib|telnetlib|nntplib|xmlrpclib|paramiko|websockets?|pycurl|boto3|botocore"
+        r"|webbrowser)\..+|urllib2\.(?:urlopen|build_opener|install_opener|\w*Handler|OpenerDirector)"
+        r"|(?:http\.(?:client|server)|xmlrpc\.\w+)\..+|urllib\.request\.(?:urlopen|urlretrieve|build_opener|install_opener|\w*Opener\w*)"
+        r"|(?:requests|httpx)\.(?:get|post|put|patch|delete|head|options|request|stream|Session|session|Client|AsyncClient|api\..*|sessions\..*)"
+        r"|aiohttp\.(?:ClientSession|request|TCPConnector|web\..*)"
+        r"|urllib3\.(?:PoolManager|ProxyManager|HTTPS?ConnectionPool|connection_from_url|proxy_from_url|request)"
         r"|urllib\.(?:urlopen|urlretrieve|URLopener|FancyURLopener)|asyncio\.(?:open_connection|start_server|open_unix_connection)"
     ),
     "dynamic import": re.compile(
@@ -137,7 +141,7 @@ def _magic(before: Module, after: Module, path: str, added_lines: frozenset[int]
 
 def _magic_uses(module: Module) -> list[tuple[str, int]]:
     found = []
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Attribute) and node.attr in _MAGIC_ATTRIBUTES:
             found.append((node.attr, node.lineno))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in _MAGIC_ATTRIBUTES:
@@ -147,31 +151,6 @@ def _magic_uses(module: Module) -> list[tuple[str, int]]:
     return found
 
 
-def disguised_calls(before: Module, after: Module, path: str) -> Iterator[Objection]:
-    """Yield where a call that was there is now made by way of a variable, `getattr`, or a name that is handed on."""
-    old_calls = Counter(reference.name for reference in before.references if reference.called)
-    new_calls = Counter(reference.name for reference in after.references if reference.called)
-    removed = {name for name, count in old_calls.items() if new_calls[name] < count}
-    old_plain = Counter(reference.name for reference in before.references if not reference.called)
-    for reference in after.references:
-        if reference.called or reference.name not in removed:
-            continue
-        old_plain[reference.name] -= 1
-        if old_plain[reference.name] < 0:
-            yield Objection(DISGUISED, path, f"{reference.name} is still used, by another way", reference.node.lineno)
-    known = Counter(detail for detail, _ in _lookups(before))
-    for detail, line in _lookups(after):
-        known[detail] -= 1
-        if known[detail] < 0:
-            yield Objection(DISGUISED, path, f"{detail} hides what is called", line)
-
-
-def _lookups(module: Module) -> list[tuple[str, int]]:
-    found = []
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr" and node.args:
-            name = module.resolve(node.args[0])
-            computed = len(node.args) > 1 and not isinstance(node.args[1], (ast.Constant, ast.Name))
-            if (name is not None and not name.startswith("builtins.")) or computed:
-                found.append((ast.unparse(node)[:120], node.lineno))
-    return found
+def is_capability(name: str) -> bool:
+    """Return whether a dotted name belongs to any of the classes."""
+    return any(pattern.fullmatch(name) for pattern in _CLASSES.values())

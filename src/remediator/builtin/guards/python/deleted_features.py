@@ -17,12 +17,12 @@ _QUIET = frozenset(("print", "warn", "warning", "debug", "info", "error", "excep
 
 def deleted_features(before: Module, after: Module, path: str) -> Iterator[Objection]:
     """Yield public names, bases, decorators and `__all__` entries that vanish, and functions whose body is gone."""
-    exported = _exported(before.tree)
+    exported = _exported(before)
     for name, definitions in before.definitions.items():
         if not is_public(name):
             continue
         yield from _vanished(name, definitions, after.definitions.get(name, []), path, exported)
-    for gone in sorted(exported - _exported(after.tree)):
+    for gone in sorted(exported - _exported(after)):
         yield Objection(CODE, path, f"{gone!r} is no longer in __all__")
     for key, old_class in before.classes.items():
         if (new_class := after.classes.get(key)) is not None:
@@ -32,6 +32,7 @@ def deleted_features(before: Module, after: Module, path: str) -> Iterator[Objec
             yield from _gutted(key, old, new, path)
             yield from _undecorated(key, old, new, path)
     yield from _deletions(before, after, path)
+    yield from _overwritten(before, after, path)
 
 
 def is_public(name: str) -> bool:
@@ -72,9 +73,9 @@ def _is_handed_on(node: ast.AST) -> bool:
     return False
 
 
-def _exported(tree: ast.Module) -> set[str]:
+def _exported(module: Module) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in module.nodes:
         targets = (
             node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, (ast.AugAssign, ast.AnnAssign)) else []
         )
@@ -94,7 +95,7 @@ def _shrunk_class(key: str, old: ast.ClassDef, new: ast.ClassDef, path: str) -> 
 def _gutted(key: str, old: Function, new: Function, path: str) -> Iterator[Objection]:
     if _is_trivial(new) and not _is_trivial(old):
         yield Objection(CODE, path, f"the body of {key!r} is gone", new.lineno)
-    elif _returns_something(old) and not _returns_something(new) and not is_generator(new):
+    elif _returns_something(old) and not _returns_something(new) and not _decides(new) and not is_generator(new):
         yield Objection(CODE, path, f"{key!r} returns only constants now", new.lineno)
     old_names, new_names = _loaded(old), _loaded(new)
     for argument in [*old.args.posonlyargs, *old.args.args, *old.args.kwonlyargs]:
@@ -160,6 +161,13 @@ def _returns_something(node: Function) -> bool:
     return any(isinstance(child, ast.Return) and not is_constant(child.value) for child in _own_nodes(node))
 
 
+def _decides(node: Function) -> bool:
+    """Return whether the function answers both yes and no, in constants."""
+    values = [child.value for child in _own_nodes(node) if isinstance(child, ast.Return)]
+    truths = {bool(value.value) for value in values if isinstance(value, ast.Constant)}
+    return truths == {True, False}
+
+
 def _loaded(node: Function) -> set[str]:
     return {child.id for child in ast.walk(node) if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Load)}
 
@@ -179,16 +187,34 @@ def _undecorated(key: str, old: Function, new: Function, path: str) -> Iterator[
 
 
 def _deletions(before: Module, after: Module, path: str) -> Iterator[Objection]:
-    old = {ast.unparse(target) for target in _deleted_targets(before.tree)}
-    for target in _deleted_targets(after.tree):
+    old = {ast.unparse(target) for target in _deleted_targets(before)}
+    for target in _deleted_targets(after):
         name = ast.unparse(target)
         if name not in old and (isinstance(target, ast.Attribute) or name in after.definitions) and is_public(name):
             yield Objection(CODE, path, f"{name!r} is deleted at run time", target.lineno)
 
 
-def _deleted_targets(tree: ast.Module) -> Iterator[ast.expr]:
-    for node in ast.walk(tree):
+def _deleted_targets(module: Module) -> Iterator[ast.expr]:
+    for node in module.nodes:
         if isinstance(node, ast.Delete):
             yield from node.targets
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "delattr" and node.args:
             yield ast.Attribute(value=node.args[0], attr="?", ctx=ast.Del(), lineno=node.lineno, col_offset=0)
+
+
+def _overwritten(before: Module, after: Module, path: str) -> Iterator[Objection]:
+    """Yield new assignments to what a class or function of this file holds."""
+    old = {ast.unparse(target) for target in _assigned_members(before)}
+    for target in _assigned_members(after):
+        if (name := ast.unparse(target)) not in old and (name in after.definitions or name in after.functions):
+            yield Objection(CODE, path, f"{name!r} is bound to something else", target.lineno)
+
+
+def _assigned_members(module: Module) -> Iterator[ast.Attribute]:
+    for node in module.nodes:
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and isinstance(node.value, (ast.Name, ast.Attribute)):
+            yield node
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "setattr" and len(node.args) == 3:
+            name = node.args[1]
+            if isinstance(name, ast.Constant) and isinstance(name.value, str):
+                yield ast.Attribute(value=node.args[0], attr=name.value, ctx=ast.Store(), lineno=node.lineno, col_offset=0)

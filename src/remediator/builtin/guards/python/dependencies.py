@@ -59,8 +59,8 @@ _PYTHON_2 = frozenset(
 
 def dependencies(before: Module, after: Module, path: str, has_module: Callable[[str], bool]) -> Iterator[Objection]:
     """Yield imports of top-level modules that are not in the standard library and that the project neither holds, uses nor declares."""
-    known = {name for name, _ in _roots(before.tree)}
-    for name, line in _roots(after.tree):
+    known = {name for name, _ in _roots(before)}
+    for name, line in _roots(after):
         if name in known or name in sys.stdlib_module_names or name in _PYTHON_2:
             continue
         known.add(name)
@@ -68,8 +68,8 @@ def dependencies(before: Module, after: Module, path: str, has_module: Callable[
             yield Objection(CODE, path, f"{name!r} is neither the project's own, nor declared, nor imported anywhere else", line)
 
 
-def _roots(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    for node in ast.walk(tree):
+def _roots(module: Module) -> Iterator[tuple[str, int]]:
+    for node in module.nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name.partition(".")[0], node.lineno

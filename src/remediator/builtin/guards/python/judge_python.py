@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 
 from remediator.builtin.guards.file_pair import FilePair
 from remediator.builtin.guards.python.awareness import awareness
-from remediator.builtin.guards.python.capabilities import capabilities, disguised_calls
+from remediator.builtin.guards.python.capabilities import capabilities
 from remediator.builtin.guards.python.deleted_features import deleted_features
 from remediator.builtin.guards.python.dependencies import dependencies
+from remediator.builtin.guards.python.disguises import disguised_calls, disguised_values
 from remediator.builtin.guards.python.lost_sink import lost_sink
 from remediator.builtin.guards.python.module import Module
 from remediator.builtin.guards.python.signatures import signatures
@@ -39,6 +40,7 @@ def judge_python(pair: FilePair, finding: Finding, has_module: Callable[[str], b
     yield from fresh(awareness(before), awareness(after), added, pair.path)
     yield from capabilities(before, after, pair.path, added)
     yield from disguised_calls(before, after, pair.path)
+    yield from fresh(disguised_values(before), disguised_values(after), added, pair.path)
     yield from dependencies(before, after, pair.path, has_module)
     yield from fresh(_strange_names(before), _strange_names(after), added, pair.path)
     yield from fresh(special_cases(before), special_cases(after), added, pair.path)
@@ -53,7 +55,7 @@ def is_same_code(before: bytes, after: bytes) -> bool:
 
 
 def _strange_names(module: Module) -> Iterator[Trait]:
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         for name in (getattr(node, field, None) for field in ("id", "attr", "arg", "name", "asname")):
             if isinstance(name, str) and not name.isascii():
                 yield Trait("hidden-characters", name, getattr(node, "lineno", 0), f"the name {name!a} is not ASCII")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -41,13 +41,14 @@ class Module:
     def __init__(self, tree: ast.Module, text: str) -> None:
         self.tree = tree
         self.text = text
+        self.nodes: tuple[ast.AST, ...] = tuple(ast.walk(tree))
         self.functions: dict[str, Function] = {}
         self.classes: dict[str, ast.ClassDef] = {}
         self.definitions: dict[str, list[Definition]] = {}
         self.owners: dict[ast.AST, str] = {}
         self._collect()
-        self.imports = _imports(tree)
-        _add_aliases(tree, self.imports)
+        self.imports = _imports(self.nodes)
+        _add_aliases(self.nodes, self.imports)
         self.references: tuple[Reference, ...] = tuple(self._references())
 
     @classmethod
@@ -116,9 +117,9 @@ class Module:
         return ".".join([root, *reversed(parts)])
 
     def _references(self) -> Iterator[Reference]:
-        called = {id(node.func) for node in ast.walk(self.tree) if isinstance(node, ast.Call)}
+        called = {id(node.func) for node in self.nodes if isinstance(node, ast.Call)}
         inner: set[int] = set()
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if not isinstance(node, (ast.Attribute, ast.Name, ast.Call)) or id(node) in inner:
                 continue
             if isinstance(node, ast.Call) and not _constant_getattr(node):
@@ -173,9 +174,9 @@ def _bindings(node: ast.AST) -> Iterator[tuple[str, str]]:
             yield (alias.asname or alias.name.partition(".")[0]), "import"
 
 
-def _imports(tree: ast.Module) -> dict[str, str]:
+def _imports(nodes: Sequence[ast.AST]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 root = alias.name if alias.asname else alias.name.partition(".")[0]
@@ -187,11 +188,11 @@ def _imports(tree: ast.Module) -> dict[str, str]:
     return found
 
 
-def _add_aliases(tree: ast.Module, imports: dict[str, str]) -> None:
-    """Follow `name = module` and `name = module.attribute`, a few steps deep."""
+def _add_aliases(nodes: Sequence[ast.AST], imports: dict[str, str]) -> None:
+    """Follow `name = module`, `name = module.attribute` and `name = builtin`, a few steps deep."""
     plain = [
         (node.targets[0].id, node.value)
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
     ]
     for _ in range(3):
@@ -200,5 +201,6 @@ def _add_aliases(tree: ast.Module, imports: dict[str, str]) -> None:
             while isinstance(value, ast.Attribute):
                 parts.append(value.attr)
                 value = value.value
-            if isinstance(value, ast.Name) and value.id in imports and name not in imports:
-                imports[name] = ".".join([imports[value.id], *reversed(parts)])
+            if isinstance(value, ast.Name) and name not in imports and (value.id in imports or value.id in _BUILTINS):
+                root = imports.get(value.id, f"builtins.{value.id}")
+                imports[name] = ".".join([root, *reversed(parts)])

@@ -14,7 +14,7 @@ _LONG = 12
 
 def special_cases(module: Module) -> Iterator[Trait]:
     """Yield comparisons with long literals that end the function at once."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.If) and node.body and isinstance(node.body[-1], (ast.Return, ast.Raise)):
             for part in ast.walk(node.test):
                 if isinstance(part, ast.Compare) and (text := _long_literal(part)):

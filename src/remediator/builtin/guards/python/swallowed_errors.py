@@ -25,10 +25,12 @@ _SILENCERS = frozenset(
 
 def swallowed_errors(module: Module) -> Iterator[Trait]:
     """Yield broad handlers, broad suppression, returns in `finally`, contexts that eat errors, and silenced warnings."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         owner = module.owner(node)
         if isinstance(node, ast.ExceptHandler) and not _raises(node.body):
             yield from _handler(node, owner, module)
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)) and _names_everything(node.value, module):
+            yield Trait(CODE, f"{owner}:list", node.lineno, "a list of errors to catch takes in everything")
         elif isinstance(node, ast.Call):
             yield from _call(node, owner, module)
         elif isinstance(node, ast.Try) and any(isinstance(part, _LEAVES) for item in node.finalbody for part in ast.walk(item)):
@@ -67,6 +69,11 @@ def is_broad(node: ast.expr | None, module: Module) -> bool:
     if isinstance(node, (ast.Call, ast.Subscript, ast.BinOp, ast.IfExp, ast.Starred)):
         return True
     return module.resolve(node) in _BROAD
+
+
+def _names_everything(node: ast.expr | None, module: Module) -> bool:
+    items = node.elts if isinstance(node, (ast.Tuple, ast.List)) else [node]
+    return any(isinstance(item, (ast.Name, ast.Attribute)) and module.resolve(item) in _BROAD - {"builtins.object"} for item in items)
 
 
 def _is_silent(statement: ast.stmt) -> bool:

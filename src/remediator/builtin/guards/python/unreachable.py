@@ -19,8 +19,8 @@ def unreachable(module: Module, added_lines: Collection[int]) -> Iterator[Trait]
 
     A name that is bound once counts as constant in added conditions only: setting `DEBUG = False` for those that were there is no trick.
     """
-    bound_once = _bound_once(module.tree)
-    for node in ast.walk(module.tree):
+    bound_once = _bound_once(module)
+    for node in module.nodes:
         owner = module.owner(node)
         for block in _blocks(node):
             for statement, following in itertools.pairwise(block):
@@ -118,11 +118,11 @@ def _compared(node: ast.Compare) -> bool | None:
     return None
 
 
-def _bound_once(tree: ast.Module) -> dict[str, bool]:
+def _bound_once(module: Module) -> dict[str, bool]:
     """Return the names that are bound exactly once in the file, to a constant of known truth."""
     stores: dict[str, int] = {}
     values: dict[str, bool] = {}
-    for node in ast.walk(tree):
+    for node in module.nodes:
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             stores[node.id] = stores.get(node.id, 0) + 1
         elif isinstance(node, ast.arg):
