@@ -99,7 +99,9 @@ def test_only_settings_reads_the_environment() -> None:
         if "reporter" in path.parts:
             continue  # runs inside the sandbox, in the project's interpreter
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            named = isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb") and getattr(node.value, "id", "") == "os"
+            named = (
+                isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb") and getattr(node.value, "id", "") == "os"
+            )
             assert not named or path.name == "settings.py", f"{path}:{node.lineno} reads the environment"
 
 
@@ -115,7 +117,16 @@ def test_nobody_runs_a_shell() -> None:
 
 
 def test_plugins_import_only_the_public_house() -> None:
-    allowed = ("remediator", "remediator.contracts", "remediator.records", "remediator.errors", "remediator.hookspecs", "remediator.testing", "remediator.redact", "remediator.program")
+    allowed = (
+        "remediator",
+        "remediator.contracts",
+        "remediator.records",
+        "remediator.errors",
+        "remediator.hookspecs",
+        "remediator.testing",
+        "remediator.redact",
+        "remediator.program",
+    )
     for path in sorted((ROOT / "plugins").glob("*/src/**/*.py")):
         for name, line in imports(path):
             if name.startswith("remediator") and not name.startswith("remediator_"):

@@ -33,8 +33,9 @@ class FileState(NamedTuple):
 class WorkFolder:
     """The user's folder, held against other runs of ours."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, keeps_modes: bool = True) -> None:
         self._root = root
+        self.keeps_modes = keeps_modes
 
     def __enter__(self) -> WorkFolder:
         try:
@@ -135,7 +136,7 @@ def check_unchanged(folder: WorkFolder, files: Sequence[TouchedFile]) -> None:
     for file in files:
         if why := objection(file.path):
             raise PatchConflictError(f"the patch names {printable(file.path)!r}, which {why}", hint="nothing was written")
-        if not _is(folder.read(file.path), file.before_mode, file.before_id):
+        if not _is(folder, file.path, file.before_mode, file.before_id):
             raise PatchConflictError(f"{printable(file.path)} has changes of yours, or is not as the patch expects it", hint=_ASIDE)
 
 
@@ -145,7 +146,7 @@ def replace_all(folder: WorkFolder, files: Sequence[TouchedFile], after: Mapping
     for file in files:
         before = folder.read(file.path)
         try:
-            if not _is(before, file.before_mode, file.before_id):
+            if not _is(folder, file.path, file.before_mode, file.before_id):
                 raise PatchConflictError(f"{printable(file.path)} was changed in the meantime", hint=_ASIDE)  # noqa: TRY301
             done.append((file.path, before))
             folder.write(file.path, after[file.path])
@@ -163,16 +164,17 @@ def restore_all(folder: WorkFolder, files: Sequence[TouchedFile], before: Mappin
     """Put back all files; those that already are as before are left. Raises PatchConflictError, writing nothing, where one was changed."""
     waiting = []
     for file in files:
-        now = folder.read(file.path)
-        if _is(now, file.after_mode, file.after_id):
+        if _is(folder, file.path, file.after_mode, file.after_id):
             waiting.append(file)
-        elif not _is(now, file.before_mode, file.before_id):
+        elif not _is(folder, file.path, file.before_mode, file.before_id):
             raise PatchConflictError(f"{printable(file.path)} was changed after the fix was applied", hint=f"nothing was undone; {_ASIDE}")
     for file in waiting:
         folder.write(file.path, before[file.path])
 
 
-def _is(state: FileState | None, mode: int, oid: str) -> bool:
+def _is(folder: WorkFolder, path: str, mode: int, oid: str) -> bool:
+    state = folder.read(path)
     if state is None:
         return mode == 0
-    return state.mode == mode and blob_id(state.data) == oid
+    same_mode = state.mode == mode or (mode != 0 and not folder.keeps_modes)
+    return same_mode and blob_id(state.data) == oid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from remediator.errors import GitError
@@ -36,6 +37,8 @@ class UserGit:
 
     def check_fit(self) -> None:
         """Raise GitError where something is going on that must be ended first."""
+        if self._layout.folder.stat().st_uid != os.geteuid():
+            raise GitError(f"{self._layout.folder} belongs to another user", hint="run as the user that the repository belongs to")
         for name, what in _MIDWAY.items():
             if (self._layout.folder / name).exists():
                 raise GitError(f"{what} is going on in {self._layout.top}", hint="end it or abort it first")

@@ -18,7 +18,7 @@ from remediator.checkout_user_git import UserGit
 from remediator.errors import GitError, PatchConflictError, RemediatorError
 from remediator.git import GitStore
 from remediator.git_foreign import Layout, find_layout
-from remediator.git_index import tracked_files
+from remediator.git_index import keeps_modes, tracked_files
 from remediator.redact import printable
 
 _REGULAR = (0, 0o100644, 0o100755)
@@ -54,7 +54,7 @@ def apply_to_work_tree(repository: Path, series: Series, *, branch: str, record:
     if not _is_tracked(layout, repository):
         return None
     git = UserGit(layout)
-    with WorkFolder(layout.top) as work, _beside(layout) as store:
+    with WorkFolder(layout.top, keeps_modes=keeps_modes(layout)) as work, _beside(layout) as store:
         git.check_fit()
         if git.branch_commit(branch) is not None:
             raise GitError(f"the branch {printable(branch)!r} exists", hint="remove it, or take another name")
@@ -89,7 +89,7 @@ def undo_in_work_tree(applied: Applied) -> None:
     if layout is None or layout.top != top:
         raise GitError(f"{top} is not a git work tree any more")
     git = UserGit(layout)
-    with WorkFolder(top) as work:
+    with WorkFolder(top, keeps_modes=keeps_modes(layout)) as work:
         git.check_fit()
         tip = git.branch_commit(applied.branch)
         if tip not in (None, applied.commits[-1]):

@@ -23,6 +23,7 @@ from remediator.git_foreign import Layout, alternates, candidates, find_layout, 
 from remediator.git_import import ImportedFile, import_stream
 from remediator.git_objects import ObjectReader, blob_stream
 from remediator.git_paths import objection
+from remediator.git_remains import sweep
 from remediator.git_remote import check_revision, fetch_commit
 from remediator.git_tree import StoredTree, TreeLimits, list_tree
 from remediator.redact import printable
@@ -58,6 +59,7 @@ class GitStore:
         except OSError as error:
             raise GitError(f"{folder} cannot be used as a store: {error.strerror}") from error
         store = cls(folder, env or {}, limits)
+        sweep(folder)
         if not (folder / "HEAD").is_file():
             store._git.call("init", "--quiet", "--bare", "--template=", "--object-format=sha1", "--initial-branch=main")
         return store

@@ -12,6 +12,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -107,7 +108,7 @@ class Git:
     ) -> Output:
         """Run a command to its end. `stdin` is read in this thread. Raises GitError where it took too long or printed too much."""
         with tempfile.TemporaryFile() as errors, self.process(*args, stderr=errors) as process:
-            if file_bytes >= 0:
+            if file_bytes >= 0 and sys.platform == "linux":
                 resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (int(file_bytes), int(file_bytes)))
             keeper = _Keeper(process, int(output_bytes), timeout_seconds)
             with keeper:

@@ -51,7 +51,8 @@ def find_layout(folder: Path) -> Layout | None:
         if dot_git.is_dir() and _is_git_folder(dot_git):
             return _layout(top, dot_git)
         if dot_git.is_file():
-            return _layout(top, _pointed(dot_git))
+            with contextlib.suppress(GitError) if top != folder else contextlib.nullcontext():
+                return _layout(top, _pointed(dot_git))
     return None
 
 

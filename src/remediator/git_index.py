@@ -43,6 +43,17 @@ def _tracked(line: bytes) -> Tracked:
     return Tracked(path.decode("utf-8", "surrogateescape"), int(mode, 8), oid, sparse=tag == "S", conflict=stage != "0")
 
 
+def keeps_modes(layout: Layout) -> bool:
+    """Return whether executable bits on disk mean something; some file systems set all of them. Only this one setting is read."""
+    path = layout.common / "config"
+    if not path.is_file():
+        return True
+    said = Git(layout.folder, env={"GIT_DIR": "/nonexistent"}).run(
+        "config", "--file", str(path), "--no-includes", "--type=bool", "--get", "core.fileMode"
+    )
+    return said.stdout.strip() != b"false"
+
+
 def count_untracked(store: Path, layout: Layout, prefix: str) -> int:
     """Return how many files are neither tracked nor ignored. Only names and ignore files are read. Raises GitError."""
     assert layout.top

@@ -31,6 +31,7 @@ _NETWORK = {
     "HOME": "HOME",
     "GIT_SSL_CAINFO": "GIT_SSL_CAINFO",
 }
+_LONGEST_USER = 39
 _TRUST_STORE = ("GIT_SSL_CAINFO", "SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
 
 
@@ -48,6 +49,10 @@ def check_url(url: str) -> str:
         raise GitError(f"{shown!r} uses {parts.scheme}, which is not accepted", hint="use https or ssh, or the path of a local repository")
     if parts.password is not None:
         raise GitError(f"{shown!r} holds a password, which would show in logs", hint="use an SSH agent, or ~/.netrc for https")
+    if Redactor()(url) != url or (parts.scheme == "https" and len(parts.username or "") > _LONGEST_USER):
+        raise GitError(
+            f"{parts.scheme}://… holds what looks like a token, which would show in logs", hint="use an SSH agent, or ~/.netrc for https"
+        )
     if not _HOST.fullmatch(_host(parts.netloc)) or (parts.username is not None and not _USER.fullmatch(parts.username)):
         raise GitError(f"{shown!r} has no acceptable host or user name")
     if not parts.path.strip("/") or parts.fragment or parts.path.startswith("/-"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -172,6 +173,7 @@ def second_engine(api: Any, tmp_path: Path) -> Iterator[tuple[str, int, str]]:
         finally:
             engine.kill()
             engine.wait(20)
+            _end_containers(tmp_path)
             _unmount(tmp_path)
 
 
@@ -188,6 +190,25 @@ def _loaded(api: Any, host: str) -> str:
             time.sleep(0.2)
     client.load_image(api.get_image("remediator/debian:bookworm"))
     return str(client.inspect_image("remediator/debian:bookworm")["Id"])
+
+
+def _end_containers(folder: Path) -> None:
+    """End what the killed engine left behind: each container's first process, and the shim that holds it."""
+    parents: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents.setdefault(int(stat.read_text().rpartition(")")[2].split()[1]), []).append(int(stat.parent.name))
+    shims = [int(c.parent.name) for c in Path("/proc").glob("[0-9]*/cmdline") if _mentions(c, f"{folder}/run/containerd")]
+    for pid in [*(child for shim in shims for child in parents.get(shim, ())), *shims]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _mentions(cmdline: Path, text: str) -> bool:
+    try:
+        return text.encode() in cmdline.read_bytes()
+    except OSError:
+        return False
 
 
 def _unmount(folder: Path) -> None:

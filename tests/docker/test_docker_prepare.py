@@ -92,7 +92,7 @@ async def test_packages_install_with_network_and_run_without(docker: DockerSandb
     async with docker.prepare(spec) as sandbox:
         venv = await sandbox.exec(["uv", "venv", "--clear", "/opt/venv"], cwd="/tmp")
         install = await sandbox.exec(["uv", "pip", "install", "--python", "/opt/venv/bin/python", "six"], cwd="/tmp")
-        pip = await sandbox.exec(["sh", "-c", "python3 -m venv /home/runner/v && /home/runner/v/bin/pip install -q six"], cwd="/tmp")
+        pip = await sandbox.exec(["sh", "-c", "python3 -m pip download -q --no-deps -d /tmp/wheels six"], cwd="/tmp")
         assert (venv.exit_code, install.exit_code, pip.exit_code) == (0, 0, 0), (install.stderr, pip.stderr)
         digest = await docker.keep(sandbox, spec)
     async with docker.open(SandboxSpec(image=digest)) as sandbox:

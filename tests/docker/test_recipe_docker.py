@@ -22,7 +22,9 @@ pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.slow]
 PASSED, FAILED = TestOutcome.passed, TestOutcome.failed
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
-SETUP = "from setuptools import setup\nsetup(name='thing', version='1.2', packages=['thing'], entry_points={'console_scripts': ['thing=thing:main']})\n"
+SETUP = """from setuptools import setup
+setup(name="thing", version="1.2", packages=["thing"], entry_points={"console_scripts": ["thing=thing:main"]})
+"""
 THING = "def double(x):\n    return x * 2\n\n\ndef main():\n    print(double(21))\n"
 TESTS = """
 import subprocess
@@ -106,7 +108,8 @@ async def test_a_compiled_extension_is_built_from_the_tree_that_is_tested(provid
     source = (
         "#include <Python.h>\nstatic PyObject *f(PyObject *s, PyObject *a) { return PyLong_FromLong(VALUE); }\n"
         'static PyMethodDef m[] = {{"f", f, METH_NOARGS, ""}, {0}};\n'
-        'static struct PyModuleDef d = {PyModuleDef_HEAD_INIT, "fast", 0, -1, m};\nPyMODINIT_FUNC PyInit_fast(void) { return PyModule_Create(&d); }\n'
+        'static struct PyModuleDef d = {PyModuleDef_HEAD_INIT, "fast", 0, -1, m};\n'
+        "PyMODINIT_FUNC PyInit_fast(void) { return PyModule_Create(&d); }\n"
     )
     files = {
         "setup.py": "from setuptools import setup, Extension\nsetup(name='thing', version='1.2', packages=['thing'], "
@@ -135,7 +138,8 @@ async def test_a_script_that_cannot_be_run_is_worked_round_and_the_notes_say_so(
 
 async def test_old_tests_get_an_old_library(provider: SandboxProvider) -> None:
     files = {
-        "setup.py": "from setuptools import setup\nsetup(name='thing', version='1.2', py_modules=['thing'], install_requires=['PyYAML>=3'])\n",
+        "setup.py": "from setuptools import setup\n"
+        "setup(name='thing', version='1.2', py_modules=['thing'], install_requires=['PyYAML>=3'])\n",
         "thing.py": "import yaml\n\n\ndef read(text):\n    return yaml.load(text)\n",
         "test_thing.py": "import thing\ndef test_read(): assert thing.read('a: 1') == {'a': 1}\n",
     }
@@ -159,7 +163,8 @@ def test_attack():
     others = [int(p) for p in os.listdir("/proc") if p.isdigit() and os.stat("/proc/" + p).st_uid == 10002]
     assert others
     for pid in others:
-        for act in (lambda: os.kill(pid, signal.SIGKILL), lambda: open("/proc/%d/mem" % pid, "r+b"), lambda: os.listdir("/proc/%d/fd" % pid)):
+        acts = (lambda: os.kill(pid, 9), lambda: open("/proc/%d/mem" % pid, "r+b"), lambda: os.listdir("/proc/%d/fd" % pid))
+        for act in acts:
             try:
                 act()
             except PermissionError:
@@ -183,7 +188,7 @@ def test_bad():
         ("import os\ndef pytest_collection_finish(session): os._exit(0)", {"no-finish"}),
         ("def pytest_pyfunc_call(pyfuncitem): return True", {"canary-flipped"}),
         ("def pytest_collection_modifyitems(items): del items[:]", {"canary-missing", "no-tests"}),
-        ("import os, signal\ndef pytest_runtest_call(item):\n    os.kill(-1, signal.SIGKILL)", {"no-finish", "lost"}),
+        ("import os, signal\ndef pytest_runtest_call(item):\n    os.kill(os.getpid(), signal.SIGKILL)", {"no-finish", "lost"}),
         ("def pytest_runtest_call(item):\n    x = []\n    while True: x.append(bytearray(1 << 24))", {"oom", "lost", "no-finish"}),
     ],
 )

@@ -233,7 +233,12 @@ async def test_file_that_no_patch_can_hold_could_not_be_checked(tmp_path: Path) 
 
 async def test_nearest_declaring_file_says_what_the_project_needs(tmp_path: Path) -> None:
     code = b"import xml.dom.minidom as m\nm.parseString(x)\n"
-    files = {"requirements.txt": b"six\n", "sub/setup.cfg": b"[options]\ninstall_requires =\n  defusedxml\n", "sub/p/a.py": code, "b.py": code}
+    files = {
+        "requirements.txt": b"six\n",
+        "sub/setup.cfg": b"[options]\ninstall_requires =\n  defusedxml\n",
+        "sub/p/a.py": code,
+        "b.py": code,
+    }
     workspace = workspace_of(tmp_path, files)
 
     below = await CodemodFixer().fix(finding_at("sub/p/a.py", 2, cwe=(611,)), workspace, ())

@@ -16,7 +16,7 @@ from remediator.engine.durable import InlineDurable, open_durable
 from remediator.errors import SinkError, SourceError, StateError
 
 # A run with three steps and a child. Each body leaves a line; `slow` waits for a file, so a test can end the process there.
-PROGRAM = '''
+PROGRAM = """
 import asyncio, sys
 from pathlib import Path
 from remediator.engine.durable import open_durable
@@ -55,7 +55,7 @@ async def main():
         print((await durable.run("parent", "run", {}))["total"], flush=True)
 
 asyncio.run(main())
-'''
+"""
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ async def test_a_pickle_in_the_database_is_never_read(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "r" / "engine.sqlite") as db:
         poison = base64.b64encode(pickle.dumps(Bomb())).decode()
         db.execute("UPDATE workflow_status SET output=?, serialization='py_pickle'", (poison,))
-    with pytest.raises(Exception):  # noqa: B017, PT011 - which error it is belongs to the library; that nothing ran is the point
+    with pytest.raises(Exception):  # noqa: B017 - which error it is belongs to the library; that nothing ran is the point
         await attempt()
     assert not mark.exists()
     pickle.loads(base64.b64decode(poison))

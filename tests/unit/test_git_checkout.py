@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from datetime import UTC, datetime
@@ -16,7 +17,9 @@ BODY = "".join(f"line {number}\n" for number in range(1, 41))
 
 
 def git(folder: Path, *args: str, **options: object) -> str:
-    done = subprocess.run(["git", "-c", "user.name=u", "-c", "user.email=u@x", *args], cwd=folder, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["git", "-c", "user.name=u", "-c", "user.email=u@x", *args], cwd=folder, capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()
 
 
@@ -39,7 +42,10 @@ def patch(path: str, number: int, new: str) -> tuple[str, str]:
     around += [f"+{line}" for line in new.splitlines()] + [f" {line}" for line in lines[number : number + 1]]
     size = len(new.splitlines()) + 2
     body = "\n".join(around)
-    return f"Fix {path}:{number}", f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n@@ -{number - 1},3 +{number - 1},{size} @@\n{body}\n"
+    return (
+        f"Fix {path}:{number}",
+        f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n@@ -{number - 1},3 +{number - 1},{size} @@\n{body}\n",
+    )
 
 
 ADDED = ("Add new", "diff --git a/d/new b/d/new\nnew file mode 100644\n--- /dev/null\n+++ b/d/new\n@@ -0,0 +1 @@\n+hello\n")
@@ -137,7 +143,11 @@ def test_link_in_place_of_a_folder_or_file_is_not_followed(repo: Path, tmp_path:
 def test_modes_permissions_and_deletions(repo: Path) -> None:
     (repo / "f").chmod(0o750)
     git(repo, "commit", "-qam", "mode")
-    gone = ("Remove g", "diff --git a/g b/g\ndeleted file mode 100644\n--- a/g\n+++ /dev/null\n@@ -1,40 +0,0 @@\n" + "".join(f"-{line}\n" for line in BODY.splitlines()))
+    gone = (
+        "Remove g",
+        "diff --git a/g b/g\ndeleted file mode 100644\n--- a/g\n+++ /dev/null\n@@ -1,40 +0,0 @@\n"
+        + "".join(f"-{line}\n" for line in BODY.splitlines()),
+    )
     applied = apply_patches(repo, [patch("f", 5, "x"), gone], branch="remediator/x")
     assert (repo / "f").stat().st_mode & 0o777 in (0o750, 0o740)
     assert not (repo / "g").exists()
@@ -153,7 +163,15 @@ def test_hooks_filters_and_fsmonitor_of_the_repository_do_not_run(repo: Path, tm
     script.chmod(0o755)
     (repo / ".git/info").mkdir(exist_ok=True)
     (repo / ".git/info/attributes").write_text("* filter=evil merge=evil diff=evil\n")
-    for key in ("core.fsmonitor", "filter.evil.clean", "filter.evil.smudge", "merge.evil.driver", "diff.external", "gpg.program", "core.editor"):
+    for key in (
+        "core.fsmonitor",
+        "filter.evil.clean",
+        "filter.evil.smudge",
+        "merge.evil.driver",
+        "diff.external",
+        "gpg.program",
+        "core.editor",
+    ):
         git(repo, "config", key, str(script))
     git(repo, "config", "commit.gpgSign", "true")
     (repo / ".git/hooks").mkdir(exist_ok=True)
@@ -299,10 +317,8 @@ def test_record_undoes_an_apply_that_was_killed(repo: Path, tmp_path: Path, step
         patched.setattr(UserGit, "switch", counted(UserGit.switch))
         patched.setattr(checkout_files, "_write_new", counted(checkout_files._write_new))
         patched.setattr(checkout_work_tree, "_take_back", lambda *args: None)
-        try:
+        with contextlib.suppress(Killed):
             apply_patches(repo, [patch("f", 5, "x"), patch("g", 5, "y")], branch="remediator/x", record=record)
-        except Killed:
-            pass
     undo(Applied.model_validate_json(record.read_bytes()))
     assert state(repo) == before
     assert git(repo, "status", "--porcelain") == ""
@@ -405,3 +421,20 @@ def test_patch_that_leads_outside_is_refused(tmp_path: Path, repo: Path, target:
 def test_nothing_to_apply_is_an_error(repo: Path) -> None:
     with pytest.raises(PatchError):
         apply_patches(repo, [], branch="b")
+
+
+def test_executable_bits_that_mean_nothing_are_no_change(repo: Path) -> None:
+    (repo / "f").chmod(0o755)
+    with pytest.raises(PatchConflictError, match="changes of yours"):
+        apply_patches(repo, [patch("f", 5, "x")], branch="remediator/x")
+    git(repo, "config", "core.fileMode", "false")
+    undo(apply_patches(repo, [patch("f", 5, "x")], branch="remediator/x"))
+    assert (repo / "f").read_text() == BODY
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user's files")
+def test_repository_of_another_user_is_left_alone(repo: Path) -> None:
+    os.chown(repo / ".git", 12345, 12345)
+    with pytest.raises(GitError, match="another user"):
+        apply_patches(repo, [patch("f", 5, "x")], branch="remediator/x")
+    assert (repo / "f").read_text() == BODY

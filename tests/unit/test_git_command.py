@@ -79,7 +79,12 @@ def test_nothing_of_our_environment_reaches_git(tmp_path: Path, monkeypatch: pyt
     listed = Git(tmp_path / "r").call("config", "--list").decode()
     assert "alias.x" not in listed
     assert "core.editor" not in listed
-    assert "alias.x" in subprocess.run(["git", "config", "--list"], capture_output=True, text=True, check=False, env={**os.environ, "GIT_OBJECT_DIRECTORY": ""}).stdout
+    assert (
+        "alias.x"
+        in subprocess.run(
+            ["git", "config", "--list"], capture_output=True, text=True, check=False, env={**os.environ, "GIT_OBJECT_DIRECTORY": ""}
+        ).stdout
+    )
     process = Git(tmp_path / "r").start("cat-file", "--batch")
     try:
         environment = Path(f"/proc/{process.pid}/environ").read_text()
@@ -89,7 +94,9 @@ def test_nothing_of_our_environment_reaches_git(tmp_path: Path, monkeypatch: pyt
     assert "SECRET_TOKEN" not in environment
 
 
-@pytest.mark.parametrize("url", ["https://127.0.0.1:9/x", "ssh://localhost/x", "file:///etc", "ext::sh -c touch% canary", "http://127.0.0.1:9/x", "/tmp"])
+@pytest.mark.parametrize(
+    "url", ["https://127.0.0.1:9/x", "ssh://localhost/x", "file:///etc", "ext::sh -c touch% canary", "http://127.0.0.1:9/x", "/tmp"]
+)
 def test_git_may_use_no_protocol_unless_it_fetches(tmp_path: Path, url: str) -> None:
     subprocess.run(["git", "init", "-q", "--bare", tmp_path / "r"], check=True)
     output = Git(tmp_path / "r").run("fetch", "--", url, "HEAD")
@@ -139,10 +146,19 @@ def test_version_floor(said: str, fits: bool) -> None:
             check_version(said)
 
 
-GOOD = ["https://host/org/repo", "https://host:8443/org/repo.git", "https://user@host/x", "ssh://git@host:22/x", "git@host:org/repo.git", "https://[::1]/x"]
+GOOD = [
+    "https://host/org/repo",
+    "https://host:8443/org/repo.git",
+    "https://user@host/x",
+    "ssh://git@host:22/x",
+    "git@host:org/repo.git",
+    "https://[::1]/x",
+]
 BAD = [
     "", "-x", "--upload-pack=touch x", "ext::sh -c id", "fd::1", "transport::address", "http://host/x", "git://host/x", "file:///x", "ftp://host/x",
-    "https://-oProxyCommand=x/y", "ssh://-oProxyCommand=x/y", "ssh://-oX@host/x", "https://user:secret@host/x", "https://host", "https://host/",
+    "https://-oProxyCommand=x/y", "ssh://-oProxyCommand=x/y", "ssh://-oX@host/x", "https://user:secret@host/x",
+    "https://ghp_secretsecretsecretsecret1234@host/x",
+    "https://" + "secret" * 8 + "@host/x", "https://host", "https://host/",
     "https://ho st/x", "https://host/x\ny", "https://host/\x1b[2J", "git@-oX:x", "-oX@host:x", "git@host:-x", "host:x", "https://host/x#y",
     "https://host/-x", "ssh://git@host/-oX",
 ]  # fmt: skip
@@ -161,14 +177,19 @@ def test_bad_addresses_are_refused_without_their_secrets(url: str) -> None:
     assert "\x1b" not in told.value.message
 
 
-@pytest.mark.parametrize("revision", ["-x", "--all", "a..b", "a:b", "+a", "^a", "a b", "a\nb", "@{u}", "a@{1}", "", "/a", "a.lock", "a//b", "a/", ":/fix", "a~1", "*"])
+@pytest.mark.parametrize(
+    "revision",
+    ["-x", "--all", "a..b", "a:b", "+a", "^a", "a b", "a\nb", "@{u}", "a@{1}", "", "/a", "a.lock", "a//b", "a/", ":/fix", "a~1", "*"],
+)
 def test_bad_revisions_are_refused(revision: str) -> None:
     with pytest.raises(GitError):
         check_revision(revision)
 
 
 def test_network_environment_passes_only_what_is_needed() -> None:
-    env = network_environment({"SSL_CERT_FILE": "/ca", "LD_PRELOAD": "/x", "GIT_SSL_NO_VERIFY": "1", "HTTPS_PROXY": "http://p", "PIP_INDEX_URL": "u"})
+    env = network_environment(
+        {"SSL_CERT_FILE": "/ca", "LD_PRELOAD": "/x", "GIT_SSL_NO_VERIFY": "1", "HTTPS_PROXY": "http://p", "PIP_INDEX_URL": "u"}
+    )
     assert env["GIT_SSL_CAINFO"] == "/ca"
     assert env["HTTPS_PROXY"] == "http://p"
     assert not env.keys() & {"LD_PRELOAD", "GIT_SSL_NO_VERIFY", "PIP_INDEX_URL"}

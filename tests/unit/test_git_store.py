@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import tarfile
 from datetime import UTC, datetime
@@ -46,7 +47,21 @@ def test_same_files_give_same_commit_in_any_store(tmp_path: Path, store: GitStor
     assert keep(store, text("a"), text("b/c")) == keep(other, text("b/c"), text("a"))
 
 
-NAMES = ["plain.py", "a b", "new\nline", "esc\x1b[31m", "tab\t", 'quo"te', "back\\slash", "ünï", "bad\udcff\udc80", "-dash", ":(top)x", "*", "deep/" * 50 + "x"]
+NAMES = [
+    "plain.py",
+    "a b",
+    "new\nline",
+    "esc\x1b[31m",
+    "tab\t",
+    'quo"te',
+    "back\\slash",
+    "ünï",
+    "bad\udcff\udc80",
+    "-dash",
+    ":(top)x",
+    "*",
+    "deep/" * 50 + "x",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -63,16 +78,37 @@ def test_any_name_comes_back_and_can_be_patched(store: GitStore, name: str) -> N
         assert store.apply(tree, store.diff(tree, after)).id == after.id
 
 
-@pytest.mark.parametrize("name", ["/etc/passwd", "../x", "a/../b", "a//b", "", "./a", ".git/config", "a/.GIT/hooks/x", ".git", "a/git~1/x", ".g\u200cit/config", "nul\0", "x" * 300])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/etc/passwd",
+        "../x",
+        "a/../b",
+        "a//b",
+        "",
+        "./a",
+        ".git/config",
+        "a/.GIT/hooks/x",
+        ".git",
+        "a/git~1/x",
+        ".g\u200cit/config",
+        "nul\0",
+        "x" * 300,
+    ],
+)
 def test_dangerous_names_are_refused(store: GitStore, name: str) -> None:
     with pytest.raises(GitError):
         keep(store, text(name))
 
 
 def test_tree_that_was_made_with_dangerous_names_is_refused(store: GitStore) -> None:
-    blob = subprocess.run(["git", "hash-object", "-w", "--stdin"], cwd=store.folder, input=b"x", capture_output=True, check=True).stdout.strip()
+    blob = subprocess.run(
+        ["git", "hash-object", "-w", "--stdin"], cwd=store.folder, input=b"x", capture_output=True, check=True
+    ).stdout.strip()
     raw = b"100644 ..\0" + bytes.fromhex(blob.decode())
-    tree = subprocess.run(["git", "hash-object", "-t", "tree", "-w", "--stdin", "--literally"], cwd=store.folder, input=raw, capture_output=True, check=True)
+    tree = subprocess.run(
+        ["git", "hash-object", "-t", "tree", "-w", "--stdin", "--literally"], cwd=store.folder, input=raw, capture_output=True, check=True
+    )
     commit = subprocess.run(
         ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit-tree", "-m", "x", tree.stdout.strip().decode()],
         cwd=store.folder, capture_output=True, check=True,
@@ -265,7 +301,11 @@ def test_mailed_patch_is_taken_by_git_am(tmp_path: Path, store: GitStore) -> Non
     subprocess.run(["git", "fetch", "-q", store.folder, base], cwd=clone, check=True)
     subprocess.run(["git", "checkout", "-q", "FETCH_HEAD"], cwd=clone, check=True)
     subprocess.run([*run, "am", "-q"], cwd=clone, input=mail, check=True)
-    made = subprocess.run(["git", "log", "-1", "--format=%T%n%an%n%s"], cwd=clone, capture_output=True, check=True).stdout.decode().splitlines()
+    made = (
+        subprocess.run(["git", "log", "-1", "--format=%T%n%an%n%s"], cwd=clone, capture_output=True, check=True)
+        .stdout.decode()
+        .splitlines()
+    )
     assert made == [tree.id, "Ann É", "Fix: tíde"]
 
 
@@ -289,3 +329,14 @@ def test_only_known_object_ids_open_a_tree(store: GitStore, bad: str) -> None:
     keep(store, text("a"))
     with pytest.raises(GitError):
         store.tree(bad)
+
+
+def test_remains_of_killed_processes_are_swept_after_a_day(store: GitStore) -> None:
+    old, new = store.folder / "index-old", store.folder / "objects/pack/tmp_pack_new"
+    old.mkdir()
+    new.touch()
+    os.utime(old, (1, 1))
+    tree = store.tree(keep(store, text("a")))
+    GitStore.open(store.folder)
+    assert (old.exists(), new.exists()) == (False, True)
+    assert tree.read("a")

@@ -44,7 +44,16 @@ def test_an_unknown_key_names_the_nearest() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "name: [", "name: x\nname: y", "name: &a x\nsandbox: {use: *a}", "name: x\nlimits: {attempts: 0}", "name: x\nrequire: {bad: E3}", "name: x\nrequire: {default: E9}"],
+    [
+        "",
+        "[]",
+        "name: [",
+        "name: x\nname: y",
+        "name: &a x\nsandbox: {use: *a}",
+        "name: x\nlimits: {attempts: 0}",
+        "name: x\nrequire: {bad: E3}",
+        "name: x\nrequire: {default: E9}",
+    ],
 )
 def test_a_malformed_playbook_is_an_error_and_never_a_default(text: str) -> None:
     with pytest.raises(PlaybookError):

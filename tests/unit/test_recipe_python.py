@@ -12,12 +12,13 @@ from remediator.recipe.detect import ecosystem_named, ecosystem_of
 from remediator.recipe.preparing import image_key
 from remediator.recipe.python.canaries import planted
 from remediator.recipe.python.changed_lines import changed_lines
-from remediator.recipe.python.facts import Facts, facts_of, poetry_specifier
+from remediator.recipe.python.facts import Facts, facts_of
 from remediator.recipe.python.first_plans import first_plans, images_for
 from remediator.recipe.python.layout import sources_of
 from remediator.recipe.python.layout import tests_of as found_tests
 from remediator.recipe.python.next_plan import next_plan
 from remediator.recipe.python.plan import PYTHON, Plan, plan_of, recipe_of, work_env
+from remediator.recipe.python.poetry import poetry_specifier
 from remediator.recipe.python.pytest_options import kept_options, test_command
 from remediator.recipe.python.requirements import nox_requirements, requirement_lines, tox_requirements
 from remediator.recipe.python.setup_script import setup_arguments

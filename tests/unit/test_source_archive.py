@@ -66,7 +66,9 @@ def test_top_folder_is_stripped_and_modes_are_kept(packing: str) -> None:
 
 
 def test_zip_is_read_alike() -> None:
-    file = zipped(("p-1/", b"", 0o40755), ("p-1/a.py", b"x", 0o100644), ("p-1/run", b"y", 0o100755), ("p-1/l", b"a.py", stat.S_IFLNK | 0o777))
+    file = zipped(
+        ("p-1/", b"", 0o40755), ("p-1/a.py", b"x", 0o100644), ("p-1/run", b"y", 0o100755), ("p-1/l", b"a.py", stat.S_IFLNK | 0o777)
+    )
     files, _ = unpacked(file, "p-1.zip")
     assert {path: (item.mode, item.data) for path, item in files.items()} == {
         "a.py": (0o100644, b"x"), "run": (0o100755, b"y"), "l": (0o120000, b"a.py"),
@@ -117,7 +119,9 @@ def test_links_that_lead_outside_are_left_out_and_noted(target: str) -> None:
 
 def test_link_chain_that_leads_outside_is_left_out() -> None:
     links = [("p/a/b/c/l", "../../../top"), ("p/trick", "a/b/c/l/../../etc")]
-    files, notes = unpacked(tar(member("p/top/x"), member("p/a/b/c/f"), *(member(name, type=tarfile.SYMTYPE, linkname=to) for name, to in links)))
+    files, notes = unpacked(
+        tar(member("p/top/x"), member("p/a/b/c/f"), *(member(name, type=tarfile.SYMTYPE, linkname=to) for name, to in links))
+    )
     assert "a/b/c/l" in files
     assert "trick" not in files
     assert len(notes) == 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import socket
@@ -18,7 +19,9 @@ def stores(tmp_path: Path) -> Path:
 
 
 def git(folder: Path, *args: str) -> str:
-    done = subprocess.run(["git", "-c", "user.name=u", "-c", "user.email=u@x", *args], cwd=folder, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["git", "-c", "user.name=u", "-c", "user.email=u@x", *args], cwd=folder, capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()
 
 
@@ -122,7 +125,14 @@ async def test_hostile_repository_runs_nothing(repo: Path, stores: Path, tmp_pat
     script.chmod(0o755)
     (repo / ".gitattributes").write_text("* filter=evil diff=evil text eol=crlf\nf working-tree-encoding=UTF-16\n")
     git(repo, "add", ".gitattributes")
-    for key in ("core.fsmonitor", "filter.evil.clean", "filter.evil.smudge", "diff.evil.textconv", "core.pager", "uploadpack.packObjectsHook"):
+    for key in (
+        "core.fsmonitor",
+        "filter.evil.clean",
+        "filter.evil.smudge",
+        "diff.evil.textconv",
+        "core.pager",
+        "uploadpack.packObjectsHook",
+    ):
         git(repo, "config", key, str(script))
     git(repo, "config", "core.worktree", "/")
     (repo / ".git/hooks").mkdir(exist_ok=True)
@@ -186,7 +196,18 @@ async def test_subfolder_of_a_repository_is_its_tracked_part(repo: Path, stores:
 
 async def test_folder_without_git(tmp_path: Path, stores: Path) -> None:
     folder = tmp_path / "plain"
-    for name in ("a.py", "pkg/b.py", ".hidden", "node_modules/x", "__pycache__/y", "env/pyvenv.cfg", "env/lib/z", ".venv/q", ".hg/store", "build/keep"):
+    for name in (
+        "a.py",
+        "pkg/b.py",
+        ".hidden",
+        "node_modules/x",
+        "__pycache__/y",
+        "env/pyvenv.cfg",
+        "env/lib/z",
+        ".venv/q",
+        ".hg/store",
+        "build/keep",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name)
     (folder / "pkg/b.py").chmod(0o755)
@@ -207,7 +228,7 @@ async def test_folder_without_git(tmp_path: Path, stores: Path) -> None:
 async def test_odd_names_on_disk(tmp_path: Path, stores: Path) -> None:
     folder = tmp_path / "plain"
     folder.mkdir()
-    names = [b"new\nline", b"esc\x1b[31m", b"bad\xff", b"-rf", b"quo\"te", "ünï".encode()]
+    names = [b"new\nline", b"esc\x1b[31m", b"bad\xff", b"-rf", b'quo"te', "ünï".encode()]
     for name in names:
         (folder / os.fsdecode(name)).write_bytes(name)
     resolved = await read(folder, stores)
@@ -257,3 +278,54 @@ async def test_offline_opens_no_socket(target: str, stores: Path, monkeypatch: p
     with pytest.raises(SourceError, match="offline"):
         await resolve(target, revision=None, folder=stores, env={}, offline=True)
     assert not stores.exists()
+
+
+async def test_executable_bits_that_mean_nothing_are_the_index_s(repo: Path, stores: Path) -> None:
+    (repo / "f").chmod(0o755)
+    assert (await read(repo, stores)).tree.find("f").mode == 0o100755
+    git(repo, "config", "core.fileMode", "false")
+    resolved = await read(repo, stores)
+    assert resolved.tree.find("f").mode == 0o100644
+    assert resolved.source.commit == git(repo, "rev-parse", "HEAD")
+
+
+async def test_broken_git_file_further_up_does_not_matter(tmp_path: Path, stores: Path) -> None:
+    (tmp_path / ".git").write_text("gitdir: /nonexistent\n")
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain/a").write_text("a")
+    assert files(await read(tmp_path / "plain", stores)) == {"a": b"a"}
+
+
+async def test_folder_that_cannot_be_followed_back_is_never_left(tmp_path: Path, stores: Path) -> None:
+    folder = tmp_path / "plain"
+    (folder / "real").mkdir(parents=True)
+    (folder / "real/a").write_text("a")
+    (folder / "link").symlink_to(folder / "real")
+    (folder / "up").symlink_to("..")
+    assert files(await read(folder, stores)) == {"real/a": b"a"}
+
+
+async def test_index_that_names_files_outside_is_refused(repo: Path, stores: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret\n")
+    index = (repo / ".git/index").read_bytes()
+    with_dots = index.replace(b"sub/g", b"../se")
+    assert with_dots != index
+    (repo / ".git/index").write_bytes(with_dots[:-20] + hashlib.sha1(with_dots[:-20]).digest())
+    with pytest.raises(SourceError):
+        await read(repo, stores)
+
+
+@pytest.mark.slow
+async def test_hundred_thousand_files_and_a_large_one(tmp_path: Path, stores: Path) -> None:
+    folder = tmp_path / "plain"
+    for number in range(100):
+        (folder / f"d{number}").mkdir(parents=True)
+        for other in range(1000):
+            (folder / f"d{number}/f{other}.py").write_bytes(b"x = %d\n" % other)
+    with (folder / "large").open("wb") as large:
+        large.truncate(200 * 1024 * 1024)
+    resolved = await read(folder, stores)
+    entries = resolved.tree.entries()
+    assert len(entries) == 100_001
+    assert sum(len(chunk) for chunk in resolved.tree.tar()) > 200 * 1024 * 1024
+    assert all(resolved.tree.read(entry.path) for entry in entries[:2000])

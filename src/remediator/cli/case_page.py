@@ -9,7 +9,7 @@ from rich.text import Text
 
 from remediator.cli import case_view
 from remediator.cli.console import columns, safe
-from remediator.cli.fix_class import class_of
+from remediator.cli.fix_class import class_of, warnings
 from remediator.records.case import Case
 from remediator.records.finding import Finding
 from remediator.records.verdict import Check, EvidenceLevel, Verdict
@@ -70,6 +70,8 @@ def print_verdict(out: Console, verdict: Verdict) -> None:
     out.print(Text(f"evidence: {verdict.outcome}, {level} (required: {verdict.required.name}, {enough})", style="bold"))
     for line in columns([_check_row(check) for check in verdict.checks]):
         out.print(line)
+    for doubt in warnings(verdict):
+        out.print(Text(f"  doubt: {safe(doubt)}", style="yellow"))
     for unknown in unknowns(verdict):
         out.print(Text(f"  not checked: {unknown}", style="yellow"))
 

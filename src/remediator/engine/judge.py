@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from remediator.contracts import Tree, Verifier
+from remediator.diff import inspect
 from remediator.engine.project import Project
 from remediator.engine.workspace import StepWorkspace
 from remediator.errors import PatchError, RemediatorError, SandboxLostError, SandboxUnavailableError
@@ -23,7 +24,7 @@ async def judge(project: Project, finding: Finding, patch: Patch, required: Evid
     try:
         tree = await asyncio.to_thread(project.store.apply, project.base, patch.diff)
     except PatchError as error:
-        checks.append(_unappliable(error))
+        checks.append(_unappliable(error, patch.diff))
         await on_check(checks[0])
     else:
         await _climb(project, finding, patch, tree, checks, on_check)
@@ -57,11 +58,15 @@ async def _asked(verifier: Verifier, finding: Finding, patch: Patch, workspace: 
     return Check(name=verifier.name, level=verifier.level, status=status, reason=reason, summary=told)
 
 
-def _unappliable(error: PatchError) -> Check:
+def _unappliable(error: PatchError, diff: str) -> Check:
+    """Name what the rules have against the patch, so that a forbidden one is not just told to be malformed."""
+    objections = [objection for objection in inspect(diff) if objection.certain]
+    named = next((objection.code for objection in objections if objection.code != "malformed-patch"), "does-not-apply")
     return Check(
         name="applies",
         level=EvidenceLevel.E0,
         status=CheckStatus.failed,
-        reason="does-not-apply",
+        reason=named,
         summary=f"{error.message} {error.hint}".strip(),
+        evidence={"objections": [objection.as_json() for objection in objections[:20]]},
     )

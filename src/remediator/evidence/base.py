@@ -108,7 +108,8 @@ class _Stream:
         parts, missing = [], size
         while missing:
             if not self._rest:
-                self._rest = next(self._chunks, b"")
+                # An empty chunk is not the end.
+                self._rest = next((chunk for chunk in self._chunks if chunk), b"")
                 if not self._rest:
                     break
             parts.append(self._rest[:missing])

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from remediator.errors import EvidenceError
 
-_LEVEL = 9
+_LEVEL = 3
 _WINDOW_LOG = 23
 _CHUNK = 1024
 _FLOOR = 160 * 1024 * 1024

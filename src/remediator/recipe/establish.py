@@ -20,6 +20,7 @@ from remediator.records.source import Source
 _HEALTHY_SHARE = 0.9
 _TAIL_CHARS = 1500
 _ENOUGH_SECONDS = 1500.0
+_SLOW_SECONDS = 90.0
 
 
 class _Attempt(NamedTuple):
@@ -71,7 +72,7 @@ async def _attempts(
         # A preparation that fails costs little: it does not use up an attempt, to a point.
         limit += attempt.measured is None and limit < 2 * most
         idle = idle + 1 if healthy and _worth(attempt.measured) <= before else 0
-        if attempt.measured and not _failing(attempt.measured.baseline) and is_healthy(attempt.measured.baseline):
+        if healthy and attempt.measured and (not _failing(attempt.measured.baseline) or _is_slow(attempt.measured.baseline)):
             break
         better = ecosystem.diagnose(recipe, attempt.stage, attempt.log)
         if better is not None:
@@ -113,6 +114,11 @@ def _counts(baseline: Baseline) -> tuple[int, int]:
 
 def _failing(baseline: Baseline) -> bool:
     return _counts(baseline)[1] > 0 or not baseline.build.ok
+
+
+def _is_slow(baseline: Baseline) -> bool:
+    """Return whether the tests take so long that another try for the last few is not worth it."""
+    return baseline.runs[0].seconds > _SLOW_SECONDS
 
 
 def _works(measured: Measured | None) -> bool:

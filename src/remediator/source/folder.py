@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -13,12 +13,13 @@ from remediator.git import GitStore
 from remediator.git_command import Git
 from remediator.git_foreign import Head, Layout, alternates, read_head
 from remediator.git_import import ImportedFile
-from remediator.git_index import Tracked, count_untracked, tracked_files
+from remediator.git_index import Tracked, count_untracked, keeps_modes, tracked_files
 from remediator.git_objects import ObjectReader
 from remediator.git_paths import objection
 from remediator.redact import printable
 from remediator.source.disk import Disk, LeftOut, walk
 
+_LINK, _REGULAR = 0o120000, (0o100644, 0o100755)
 # Fixed, so that the same files always give the same commit.
 _WHEN = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -59,14 +60,10 @@ def import_folder(folder: Path, store: GitStore, layout: Layout | None) -> Impor
             return _work_tree(folder, store, layout, below, prefix, notes)
         notes.lines.append("nothing in this folder is tracked by git: all files are taken")
     with Disk(folder) as disk:
-        commit = store.import_files(_some(_untracked(disk, notes)), message="files", when=_WHEN)
+        commit = store.import_files(_untracked(disk, notes), message="files", when=_WHEN)
     if not store.tree(commit).entries():
         raise SourceError(f"{folder} holds no files", hint="name the folder of a project")
     return Imported(commit, "", notes.all())
-
-
-def _some(files: Iterable[ImportedFile]) -> Iterator[ImportedFile]:
-    yield from files
 
 
 def _untracked(disk: Disk, notes: _Notes) -> Iterator[ImportedFile]:
@@ -94,6 +91,8 @@ def _work_tree(folder: Path, store: GitStore, layout: Layout, tracked: list[Trac
         reader = ObjectReader(Git(store.folder, env=alternates(layout)))
         try:
             files = _tracked(disk, reader, tracked, prefix, notes)
+            if not keeps_modes(layout):
+                files = _with_modes(files, {file.path.removeprefix(prefix): file.mode for file in tracked})
             commit = store.import_files(files, message="files", when=_WHEN)
         finally:
             reader.close()
@@ -131,6 +130,11 @@ def _tracked(disk: Disk, reader: ObjectReader, tracked: list[Tracked], prefix: s
             yield item
         counts["files are in a merge conflict and taken as they are on disk"] += file.conflict
     notes.lines += [f"{count} {what}" for what, count in counts.items() if count]
+
+
+def _with_modes(files: Iterator[ImportedFile], known: dict[str, int]) -> Iterator[ImportedFile]:
+    for file in files:
+        yield file if file.mode == _LINK or known[file.path] not in _REGULAR else file._replace(mode=known[file.path])
 
 
 def _note_untracked(store: GitStore, layout: Layout, prefix: str, notes: _Notes) -> None:

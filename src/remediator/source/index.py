@@ -72,10 +72,13 @@ class Index:
             raise fail(f"{name} cannot be fetched: {error}", "try again later") from error
 
     def _check(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-            return
-        raise fail(f"{url} is not an https address", "use an index that is served by https")
+        if not _acceptable(url):
+            raise fail(f"{url} is not an https address", "use an index that is served by https")
+
+
+def _acceptable(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
 
 
 def _session(env: Mapping[str, str]) -> Any:
@@ -87,6 +90,8 @@ def _session(env: Mapping[str, str]) -> Any:
         """Refuses to be led from https to anything else, and answers that are larger than any page should be."""
 
         def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+            if not _acceptable(request.url or ""):
+                raise requests.exceptions.InvalidSchema(f"{request.url} is not an https address")
             options["proxies"] = _proxies(env, request.url or "")
             answer = super().send(request, **{**options, "stream": True})
             if not options.get("stream"):

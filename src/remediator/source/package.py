@@ -9,7 +9,7 @@ import hashlib
 import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from remediator.errors import SourceError
 from remediator.git import GitStore
@@ -81,10 +81,20 @@ _INSTEAD = "name its git repository with the version's tag instead: https://host
 
 
 def _near(files: list[DistributionPackage]) -> str:
-    versions = list(dict.fromkeys(file.version for file in files if file.version and file.package_type == "sdist"))
+    versions = {file.version for file in files if file.version and file.package_type == "sdist"}
     if not versions:
         return "it has no version with a source archive; name its git repository instead"
-    return f"versions with a source archive, latest last: {printable(', '.join(versions[-8:]))}"
+    latest = sorted(versions, key=_order)[-8:]
+    return f"versions with a source archive, latest last: {printable(', '.join(latest))}"
+
+
+def _order(version: str) -> tuple[int, Any]:
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return (1, Version(version))
+    except InvalidVersion:
+        return (0, version)
 
 
 def _rank(filename: str) -> int:

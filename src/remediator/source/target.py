@@ -79,7 +79,9 @@ def _remote(text: str, revision: str | None) -> RemoteGitTarget:
     if text.startswith("file://"):
         raise SourceError(f"{printable(text)!r} is a local address", hint=f"use the path itself: {printable(text.removeprefix('file://'))}")
     if text.endswith("@"):
-        raise SourceError(f"{printable(Redactor()(text))!r} names no revision after its @", hint="leave the @ out, or name a branch, tag or commit")
+        raise SourceError(
+            f"{printable(Redactor()(text))!r} names no revision after its @", hint="leave the @ out, or name a branch, tag or commit"
+        )
     url, named = _split_revision(text)
     if named and revision and named != revision:
         raise SourceError(f"{printable(named)!r} and {printable(revision)!r} are named as revision", hint="name one")

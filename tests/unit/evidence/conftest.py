@@ -94,7 +94,10 @@ class GitTree(Tree):
                     info.type, info.linkname = tarfile.SYMTYPE, os.fsdecode(data)
                     archive.addfile(info)
         whole = buffer.getvalue()
-        yield from (whole[start : start + 1000] for start in range(0, len(whole), 1000))
+        for start in range(0, len(whole), 1000):
+            yield whole[start : start + 1000]
+            # A stream may well have empty chunks in its middle.
+            yield from (b"", b"")
 
 
 class World(NamedTuple):

@@ -16,11 +16,8 @@ from remediator_semgrep.rule_set import RuleSet
 _INSTALL = "install it in an environment of its own, and name it with REMEDIATOR_SEMGREP or the option `binary`"
 _OUTPUT_BYTES = 128 * 1024 * 1024
 _RULE_ERRORS = ("rule", "yaml", "pattern", "config", "language")
-_FRONT_ENDS: tuple[tuple[str, ...], ...] = (
-    ("--experimental", "--x-ignore-semgrepignore-files"),
-    ("--x-ignore-semgrepignore-files",),
-    (),
-)
+_WHOLE_TREE = ("--x-ignore-semgrepignore-files", "--project-root", ".")
+_FRONT_ENDS: tuple[tuple[str, ...], ...] = (("--experimental", *_WHOLE_TREE), _WHOLE_TREE, ())
 _CANARY_RULE = """rules:
 - id: remediator-canary
   languages: [python]

@@ -43,6 +43,8 @@ def complaint(data: bytes) -> str | None:
 
 
 def _syntax_error(data: bytes) -> str | None:
+    if b"\0" in data:
+        return "it holds null bytes"
     try:
         ast.parse(data)
     except (MemoryError, RecursionError) as error:

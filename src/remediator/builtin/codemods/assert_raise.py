@@ -12,6 +12,7 @@ from remediator.builtin.codemods.transform import RefusedError, Transform, ambig
 from remediator.records.patch import ReasonCode
 
 _TESTS = re.compile(r"(?:^|/)(?:tests?|testing|conftest\.py|test_[^/]*|[^/]*_test\.py)(?:/|$)")
+_TURNED = ((cst.IsNot, "is"), (cst.Is, "is not"), (cst.NotIn, "in"), (cst.In, "not in"))
 _SIMPLE = (cst.Name, cst.Attribute, cst.Call, cst.Subscript)
 
 
@@ -38,10 +39,20 @@ class AssertRaise(Transform):
         span = scene.span(node)
         if "#" in scene.text[span.start : span.end]:
             raise unsafe("a comment stands inside of the statement")
-        test = scene.code(node.test)
-        if not (isinstance(node.test, _SIMPLE) or node.test.lpar):
-            test = f"({test})"
         message = f"({scene.code(node.msg)})" if node.msg is not None else ""
         indent = scene.indent(node) + scene.module.default_indent
-        draft.replace_span(span, f"if not {test}:{scene.lines.newline()}{indent}raise AssertionError{message}")
+        draft.replace_span(span, f"if {_denied(node.test, scene)}:{scene.lines.newline()}{indent}raise AssertionError{message}")
         return True
+
+
+def _denied(test: cst.BaseExpression, scene: Scene) -> str:
+    """Return the source of what is true where the test is not; only those operators are turned round that cannot be redefined apart."""
+    if isinstance(test, cst.UnaryOperation) and isinstance(test.operator, cst.Not) and not test.lpar:
+        return scene.code(test.expression)
+    if isinstance(test, cst.Comparison) and len(test.comparisons) == 1 and not test.lpar:
+        target = test.comparisons[0]
+        turned = next((text for kind, text in _TURNED if isinstance(target.operator, kind)), None)
+        if turned:
+            return f"{scene.code(test.left)} {turned} {scene.code(target.comparator)}"
+    code = scene.code(test)
+    return f"not {code}" if isinstance(test, _SIMPLE) or test.lpar else f"not ({code})"

@@ -91,9 +91,10 @@ def member_local_name(scene: Scene, module: str, name: str, near: cst.CSTNode) -
 def last_alias_from(scene: Scene, module: str, near: cst.CSTNode) -> cst.ImportAlias | None:
     """Return the last thing that a usable `from module import …` takes, beside which another can be taken."""
     for _, statement in _usable_imports(scene, near):
-        if isinstance(statement, cst.ImportFrom) and statement.module is not None and not statement.relative:
-            if dotted(statement.module) == module and not isinstance(statement.names, cst.ImportStar):
-                return statement.names[-1]
+        if not isinstance(statement, cst.ImportFrom) or statement.module is None or statement.relative:
+            continue
+        if dotted(statement.module) == module and not isinstance(statement.names, cst.ImportStar):
+            return statement.names[-1]
     return None
 
 

@@ -40,7 +40,7 @@ _TOOLS = [
     "zipp",
 ]
 _TOOLS_FLOOR = datetime(2021, 12, 31)
-# Older ones cannot install a project in place, newer ones lack what old scripts import.
+# Older setuptools cannot install a project in place, newer ones lack what old scripts import; atomicwrites was uploaded anew in 2022.
 _SETUPTOOLS_FLOOR = datetime(2023, 6, 30)
 _LAG = timedelta(days=150)
 
@@ -175,7 +175,7 @@ def _as_of(plan: Plan) -> list[str]:
         return []
     day = datetime.fromisoformat(plan.era)
     floors = dict.fromkeys((*_TOOLS, *plan.modern), max(day, _TOOLS_FLOOR))
-    floors |= dict.fromkeys(("setuptools", "wheel"), max(day, _SETUPTOOLS_FLOOR))
+    floors |= dict.fromkeys(("setuptools", "wheel", "atomicwrites"), max(day, _SETUPTOOLS_FLOOR))
     later = (word for name, floor in floors.items() for word in ("--exclude-newer-package", f"{name}={floor:%Y-%m-%d}"))
     return ["--exclude-newer", f"{day:%Y-%m-%d}", *later]
 

@@ -12,8 +12,6 @@ def fetch(url, session, bundle):
     # ruleid: python-certificate-not-verified
     httpx.Client(verify=False)
     # ruleid: python-certificate-not-verified
-    session.verify = False
-    # ruleid: python-certificate-not-verified
     urllib3.PoolManager(cert_reqs="CERT_NONE")
     # ruleid: python-certificate-not-verified
     aiohttp.TCPConnector(ssl=False)

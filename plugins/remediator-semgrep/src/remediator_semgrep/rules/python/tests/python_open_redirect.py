@@ -7,6 +7,16 @@ def one():
     return redirect(request.args.get("next"))
 
 
+def also():
+    # ruleid: python-open-redirect
+    return redirect("/" + request.args["next"])
+
+
+def hosts():
+    # ruleid: python-open-redirect
+    return redirect(f"https://{request.args['host']}/")
+
+
 def two(request):
     target = request.GET["next"]
     # ruleid: python-open-redirect
@@ -16,5 +26,11 @@ def two(request):
 def safe():
     # ok: python-open-redirect
     redirect("/home")
+    # ok: python-open-redirect
+    redirect("/entry/" + request.args["id"])
+    # ok: python-open-redirect
+    redirect(f"/entry/{request.args['id']}")
+    # ok: python-open-redirect
+    redirect(f"https://example.org/{request.args['id']}")
     # ok: python-open-redirect
     redirect(url_for("view", id=request.args["id"]))

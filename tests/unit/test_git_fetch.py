@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from remediator.errors import GitError
+from remediator.git import GitStore, TreeLimits
+from remediator.git_remote import fetch_commit
+from remediator.source import resolve
+
+
+def git(folder: Path, *args: str) -> str:
+    done = subprocess.run(
+        ["git", "-c", "user.name=u", "-c", "user.email=u@x", *args], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+        .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("tls") / "cert.pem"
+    plain = serialization.NoEncryption()
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + private)
+    return path
+
+
+class Server:
+    """A real git server over https: git's own http-backend behind a small front."""
+
+    def __init__(self, root: Path, certificate: Path) -> None:
+        server = self
+        self.redirects: dict[str, str] = {}
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._answer(b"")
+
+            def do_POST(self) -> None:
+                self._answer(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+
+            def _answer(self, body: bytes) -> None:
+                parts = urlsplit(self.path)
+                for prefix, target in server.redirects.items():
+                    if parts.path.startswith(prefix):
+                        self.send_response(302)
+                        self.send_header("Location", target + self.path.removeprefix(prefix))
+                        self.send_header("Content-Length", "0")
+                        self.end_headers()
+                        return
+                if parts.path.startswith("/auth"):
+                    self.send_response(401)
+                    self.send_header("WWW-Authenticate", 'Basic realm="x"')
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
+                self._backend(parts.path, parts.query, body)
+
+            def _backend(self, path: str, query: str, body: bytes) -> None:
+                env = {
+                    "GIT_PROJECT_ROOT": str(root), "GIT_HTTP_EXPORT_ALL": "1", "PATH_INFO": path, "QUERY_STRING": query,
+                    "REQUEST_METHOD": self.command, "CONTENT_TYPE": self.headers.get("Content-Type", ""), "REMOTE_ADDR": "127.0.0.1",
+                    "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""), "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+                    "PATH": os.environ["PATH"], "GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*",
+                    "GIT_CONFIG_KEY_1": "uploadpack.allowReachableSHA1InWant", "GIT_CONFIG_VALUE_1": "true",
+                }  # fmt: skip
+                out = subprocess.run(["git", "http-backend"], input=body, env=env, capture_output=True, check=False).stdout
+                head, _, content = out.partition(b"\r\n\r\n")
+                lines = [line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line]
+                status = next((int(value.split()[0]) for name, value in lines if name == "Status"), 200)
+                self.send_response(status)
+                for name, value in lines:
+                    if name != "Status":
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        class Quiet(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request: object, client_address: object) -> None:
+                pass
+
+        self.http = Quiet(("127.0.0.1", 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        self.http.socket = context.wrap_socket(self.http.socket, server_side=True)
+        self.url = f"https://localhost:{self.http.server_port}"
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    folder = tmp_path / "root/repo.git"
+    work = tmp_path / "work"
+    git(tmp_path, "init", "-q", "-b", "main", str(work))
+    for number in range(3):
+        (work / "f").write_text(f"{number}\n")
+        git(work, "add", "-A")
+        git(work, "commit", "-qm", str(number))
+    git(work, "tag", "-a", "v1", "-m", "x", "HEAD~1")
+    git(work, "branch", "feature/x", "HEAD~2")
+    git(tmp_path, "clone", "-q", "--bare", str(work), str(folder))
+    return folder
+
+
+@pytest.fixture
+def server(repo: Path, certificate: Path) -> Iterator[Server]:
+    made = Server(repo.parent, certificate)
+    yield made
+    made.http.shutdown()
+    made.http.server_close()
+
+
+@pytest.fixture
+def env(certificate: Path) -> dict[str, str]:
+    return {"SSL_CERT_FILE": str(certificate), "NO_PROXY": "localhost,127.0.0.1"}
+
+
+@pytest.fixture
+def store(tmp_path: Path, env: dict[str, str]) -> Iterator[GitStore]:
+    opened = GitStore.open(tmp_path / "store.git", env=env)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("revision", "meant"), [(None, "main"), ("main", "main"), ("v1", "main~1"), ("feature/x", "main~2"), ("refs/heads/feature/x", "main~2")]
+)
+def test_one_commit_is_fetched_without_its_history(server: Server, repo: Path, store: GitStore, revision: str | None, meant: str) -> None:
+    commit = store.fetch(f"{server.url}/repo.git", revision)
+    assert commit == git(repo, "rev-parse", meant)
+    assert store.tree(commit).read("f") == git(repo, "show", f"{meant}:f").encode() + b"\n"
+    assert git(store.folder, "rev-list", commit) == commit
+    assert git(store.folder, "for-each-ref", "--format=%(refname)") == f"refs/kept/{commit}"
+
+
+def test_full_and_short_ids_are_fetched(server: Server, repo: Path, store: GitStore) -> None:
+    old = git(repo, "rev-parse", "main~2")
+    assert store.fetch(f"{server.url}/repo.git", old) == old
+    assert store.fetch(f"{server.url}/repo.git", old[:8]) == old
+
+
+def test_fetching_twice_and_more_revisions_into_one_store(server: Server, repo: Path, store: GitStore) -> None:
+    for revision in ("main", "v1", "main", None):
+        commit = store.fetch(f"{server.url}/repo.git", revision)
+        assert store.tree(commit).entries()
+
+
+async def test_target_with_revision_is_resolved(server: Server, repo: Path, env: dict[str, str], tmp_path: Path) -> None:
+    resolved = await resolve(f"{server.url}/repo.git@v1", revision=None, folder=tmp_path / "stores", env=env)
+    source = resolved.source
+    assert (source.kind, source.name, source.revision) == ("git", "repo", "v1")
+    assert source.uri == f"{server.url}/repo.git"
+    assert source.commit == git(repo, "rev-parse", "main~1")
+
+
+@pytest.mark.parametrize("revision", ["nosuch", "0" * 40, "deadbeef", "v1^{tree}", "main:f", "--depth=1", "refs/heads/*"])
+def test_bad_revisions_are_errors(server: Server, store: GitStore, revision: str) -> None:
+    with pytest.raises(GitError):
+        store.fetch(f"{server.url}/repo.git", revision)
+
+
+def test_unknown_certificate_is_refused(server: Server, tmp_path: Path) -> None:
+    store = GitStore.open(tmp_path / "other.git", env={"NO_PROXY": "localhost", "GIT_SSL_NO_VERIFY": "1"})
+    with pytest.raises(GitError, match="certificate"):
+        store.fetch(f"{server.url}/repo.git", None)
+
+
+def test_redirect_within_https_is_followed_and_to_other_protocols_is_not(server: Server, store: GitStore, repo: Path) -> None:
+    server.redirects["/moved"] = f"{server.url}/repo.git"
+    assert store.fetch(f"{server.url}/moved", None)
+    for target in ("http://127.0.0.1:9/x", f"file://{repo}", "ext::sh -c true"):
+        server.redirects["/evil"] = target
+        with pytest.raises(GitError):
+            store.fetch(f"{server.url}/evil", None)
+
+
+def test_question_for_a_password_ends_at_once(server: Server, store: GitStore) -> None:
+    began = time.monotonic()
+    with pytest.raises(GitError, match="cannot be fetched"):
+        store.fetch(f"{server.url}/auth", None)
+    assert time.monotonic() - began < 15
+
+
+def test_repository_that_is_too_large_is_refused(server: Server, repo: Path, tmp_path: Path, env: dict[str, str]) -> None:
+    limits = [(TreeLimits(pack_bytes=100), "larger than we accept|cannot be fetched"), (TreeLimits(total_bytes=1), "more than 1")]
+    for number, (limit, told) in enumerate(limits):
+        store = GitStore.open(tmp_path / f"s{number}.git", env=env, limits=limit)
+        with pytest.raises(GitError, match=told):
+            store.fetch(f"{server.url}/repo.git", "main")
+
+
+def test_tree_bomb_is_refused_and_does_not_fill_memory(server: Server, repo: Path, tmp_path: Path, env: dict[str, str]) -> None:
+    blob = (
+        subprocess.run(["git", "hash-object", "-w", "--stdin"], cwd=repo, input=b"x", capture_output=True, check=True)
+        .stdout.decode()
+        .strip()
+    )
+    entry, kind = blob, "100644 blob"
+    for _ in range(10):
+        listing = "".join(f"{kind} {entry}\td{number}\n" for number in range(10))
+        entry = subprocess.run(["git", "mktree"], cwd=repo, input=listing.encode(), capture_output=True, check=True).stdout.decode().strip()
+        kind = "040000 tree"
+    commit = git(repo, "commit-tree", "-m", "bomb", entry)
+    git(repo, "update-ref", "refs/heads/bomb", commit)
+    store = GitStore.open(tmp_path / "s.git", env=env, limits=TreeLimits(entries=20_000))
+    began = time.monotonic()
+    with pytest.raises(GitError, match="printed more|more than"):
+        store.fetch(f"{server.url}/repo.git", "bomb")
+    with pytest.raises(GitError, match="printed more|more than"):
+        store.fetch(str(repo), "bomb", local=True)
+    assert time.monotonic() - began < 30
+
+
+def test_tree_with_a_git_folder_is_refused_on_the_way_in(server: Server, repo: Path, store: GitStore) -> None:
+    blob = (
+        subprocess.run(["git", "hash-object", "-w", "--stdin"], cwd=repo, input=b"x", capture_output=True, check=True)
+        .stdout.decode()
+        .strip()
+    )
+    raw = b"100644 .git\0" + bytes.fromhex(blob)
+    tree = subprocess.run(
+        ["git", "hash-object", "-t", "tree", "-w", "--stdin", "--literally"], cwd=repo, input=raw, capture_output=True, check=True
+    )
+    git(repo, "update-ref", "refs/heads/evil", git(repo, "commit-tree", "-m", "x", tree.stdout.decode().strip()))
+    for local in (False, True):
+        with pytest.raises(GitError):
+            store.fetch(str(repo) if local else f"{server.url}/repo.git", "evil", local=local)
+
+
+@pytest.mark.parametrize("evil", [False, True])
+def test_submodules_are_not_fetched_and_evil_ones_refused(server: Server, repo: Path, store: GitStore, tmp_path: Path, evil: bool) -> None:
+    work = tmp_path / "work"
+    text = '[submodule "m"]\n\tpath = m\n\turl = https://localhost:9/never\n'
+    (work / ".gitmodules").write_text(text + ("\tupdate = !touch canary\n" if evil else ""))
+    git(work, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},m")
+    git(work, "add", ".gitmodules")
+    git(work, "commit", "-qm", "mod")
+    git(work, "push", "-q", str(repo), "main")
+    if evil:
+        with pytest.raises(GitError, match="gitmodulesUpdate"):
+            store.fetch(f"{server.url}/repo.git", "main")
+    else:
+        assert store.tree(store.fetch(f"{server.url}/repo.git", "main")).find("m").mode == 0o160000
+
+
+@pytest.mark.parametrize("url", ["ext::sh -c touch% canary", "--upload-pack=touch canary", "-u", "file:///", "http://localhost/x"])
+def test_option_tricks_do_nothing(store: GitStore, url: str, tmp_path: Path) -> None:
+    with pytest.raises(GitError):
+        store.fetch(url, None)
+    assert not list(tmp_path.rglob("canary"))
+
+
+def test_weak_twin_of_the_address_check(store: GitStore, repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("remediator.git_remote.check_url", lambda url: url)
+    with pytest.raises(GitError, match="not allowed"):
+        fetch_commit(store._git, str(repo), None, {}, pack_bytes=10**9)
+    monkeypatch.setattr("remediator.git_remote.network_environment", lambda env: {"GIT_ALLOW_PROTOCOL": "file"})
+    assert fetch_commit(store._git, str(repo), None, {}, pack_bytes=10**9), "with both controls off it goes through"
+
+
+def test_dash_host_never_reaches_ssh(store: GitStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    canary = tmp_path / "canary"
+    script = tmp_path / "ssh"
+    script.write_text(f'#!/bin/sh\necho "$@" > {canary}\nexit 1\n')
+    script.chmod(0o755)
+    with_ssh = GitStore.open(tmp_path / "s2.git", env={"GIT_SSH_COMMAND": str(script)})
+    for url in ("ssh://-oProxyCommand=touch/x", "git@-oProxyCommand=touch:x"):
+        with pytest.raises(GitError):
+            with_ssh.fetch(url, None)
+    assert not canary.exists()
+    with contextlib.suppress(GitError):
+        with_ssh.fetch("ssh://git@localhost/x", None)
+    assert "git@localhost" in canary.read_text()
