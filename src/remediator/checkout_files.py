@@ -54,7 +54,7 @@ class WorkFolder:
 
     def read(self, path: str) -> FileState | None:
         """Return a regular file, or None where there is nothing. Raises PatchConflictError where something else is there."""
-        parent, _, name = path.rpartition("/")
+        parent, name = _beneath(path)
         try:
             with self._folder(parent) as folder, contextlib.closing(os.fdopen(os.open(name, _READ, dir_fd=folder), "rb")) as file:
                 facts = os.fstat(file.fileno())
@@ -68,7 +68,7 @@ class WorkFolder:
 
     def write(self, path: str, state: FileState | None) -> None:
         """Put a file in the place of what is there, in one step; None removes it. Raises OSError."""
-        parent, _, name = path.rpartition("/")
+        parent, name = _beneath(path)
         if state is None:
             self._remove(parent, name)
             return
@@ -110,6 +110,13 @@ class WorkFolder:
             os.close(descriptor)
 
 
+def _beneath(path: str) -> tuple[str, str]:
+    if why := objection(path):
+        raise PatchConflictError(f"the patch names {printable(path)!r}, which {why}", hint="nothing was written")
+    parent, _, name = path.rpartition("/")
+    return parent, name
+
+
 def _write_new(scratch: str, name: str, state: FileState, folder: int) -> None:
     try:
         old = os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -134,8 +141,6 @@ def _permissions(old: int, *, executable: bool) -> int:
 def check_unchanged(folder: WorkFolder, files: Sequence[TouchedFile]) -> None:
     """Raise PatchConflictError where a file is not as it was before."""
     for file in files:
-        if why := objection(file.path):
-            raise PatchConflictError(f"the patch names {printable(file.path)!r}, which {why}", hint="nothing was written")
         if not _is(folder, file.path, file.before_mode, file.before_id):
             raise PatchConflictError(f"{printable(file.path)} has changes of yours, or is not as the patch expects it", hint=_ASIDE)
 

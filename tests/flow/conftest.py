@@ -59,13 +59,14 @@ def fixed(cli: Cli) -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture
-def sandboxes() -> Callable[[], set[str]]:
-    """Return what containers of ours are there now."""
+def sandboxes(state: Path) -> Callable[[], set[str]]:
+    """Return what containers of this installation are there now."""
+    from remediator.builtin.docker_owner import INSTANCE, instance_id
+
+    ours = f"label={INSTANCE}={instance_id(str(state))}"
 
     def there() -> set[str]:
-        listed = subprocess.run(
-            ["docker", "ps", "-aq", "--filter", "label=remediator.instance"], capture_output=True, text=True, check=True, timeout=30
-        )
+        listed = subprocess.run(["docker", "ps", "-aq", "--filter", ours], capture_output=True, text=True, check=True, timeout=30)
         return set(listed.stdout.split())
 
     return there

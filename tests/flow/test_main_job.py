@@ -43,18 +43,19 @@ def added(path: str, text: str, mode: str = "100644") -> str:
 RIGHT = hunk("-" + CALL, "+            return yaml.safe_load(self.content)\n")
 WRONG = {
     "feature-deleted": hunk("-" + CALL, "+            return None\n"),
-    "swallow-all": HEAD
-    + "@@ -275,5 +275,5 @@ class YAMLInterface(DictInterface):\n     def perform_parsing(self):\n         try:\n"
-    + "-"
-    + CALL
-    + "-        except yaml.error.YAMLError:\n"
-    + "+            return yaml.safe_load(self.content)\n+        except Exception:\n             raise ResponseParseError(self._error_message, self.content)\n",
+    "swallow-all": hunk(
+        "-" + CALL,
+        "+            try:\n",
+        "+                return yaml.safe_load(self.content)\n",
+        "+            except Exception:\n",
+        "+                return {}\n",
+    ),
     "suppression-added": hunk("-" + CALL, "+            return yaml.load(self.content)  # nosec\n"),
     "suppression-added/nosemgrep": hunk("-" + CALL, "+            return yaml.load(self.content)  # nosemgrep\n"),
     "test-edit": RIGHT + added("tests/test_more.py", "def test_nothing():\n    pass\n"),
     "test-edit/conftest": RIGHT + added("conftest.py", "import os\n"),
     "ci-edit": RIGHT + added(".github/workflows/ci.yml", "on: push\n"),
-    "finding-remains": hunk("-" + CALL, "+            return yaml.load(self.content, Loader=yaml.Loader)\n"),
+    "finding-remains": hunk("-" + CALL, "+            content = self.content\n", "+            return yaml.load(content)\n"),
 }
 
 

@@ -9,6 +9,8 @@ from remediator.engine.request import RunReport
 from remediator.errors import EvidenceError, PatchConflictError, RemediatorError, ScanError, UsageError
 from remediator.records import (
     Case,
+    Check,
+    CheckStatus,
     EvidenceLevel,
     Finding,
     Location,
@@ -79,6 +81,14 @@ UNREAD = ScanReport(tree="t", unchecked=(Unchecked(scanner="s", path="a.py", rea
 )
 def test_a_fix_run_ends_with_the_code_of_its_worst_fact(run, expected):
     assert of_fix(run) == expected
+
+
+def test_a_fix_that_no_sandbox_could_judge_was_not_checked():
+    judged = case(level=EvidenceLevel.E0, closed=ReasonCode.below_required)
+    check = Check(name="builds", level=EvidenceLevel.E1, status=CheckStatus.not_run, reason="no-sandbox")
+    verdict = judged.verdicts[0].model_copy(update={"checks": (check,)})
+    assert of_fix(report(judged)) == ExitCode.findings
+    assert of_fix(report(judged.model_copy(update={"verdicts": (verdict,)}))) == ExitCode.could_not_check
 
 
 def test_in_a_scan_every_finding_remains():

@@ -58,15 +58,16 @@ def test_names_that_will_not_do_are_refused(tmp_path, monkeypatch, capsys, name)
     assert not list(tmp_path.iterdir())
 
 
-def test_nothing_is_overwritten(tmp_path, monkeypatch):
+@pytest.mark.parametrize("there", ["remediator_mine.py", "test_remediator_mine.py"])
+def test_nothing_is_overwritten_and_nothing_half_written(tmp_path, monkeypatch, there):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "remediator_mine.py").write_text("precious")
+    (tmp_path / there).write_text("precious")
     assert run(["plugin", "new", "mine", "--kind", "sink", "--single-file"]) == 2
-    assert (tmp_path / "remediator_mine.py").read_text() == "precious"
-    assert not (tmp_path / "test_remediator_mine.py").exists()
+    assert [path.name for path in tmp_path.iterdir()] == [there]
+    assert (tmp_path / there).read_text() == "precious"
 
 
-def test_options_reach_pytest_free_code_only(tmp_path, monkeypatch):
+def test_a_plugin_itself_needs_no_pytest(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(["plugin", "new", "clean", "--kind", "observer", "--single-file", "-q"])
     code = "import sys, remediator_clean; print('pytest' in sys.modules)"

@@ -319,6 +319,7 @@ BASIC = Plan(
     images=("python3.11", "python3.9"),
     distribution="thing",
     packages=("thing",),
+    test_arguments=("tests",),
     requirements=("pytest",),
 )
 
@@ -333,6 +334,8 @@ BASIC = Plan(
         ("test", "[pytest] section in setup.cfg files is no longer supported", {"constraints": ("pytest<4",)}),
         ("test", "E   DeprecationWarning: gone soon", {"runner_options": ("-o", "filterwarnings=")}),
         ("test", "INTERNALERROR> boom", {"constraints": ("pytest<8",)}),
+        ("test", "E   FileNotFoundError: [Errno 2] No such file or directory: 'views/x'", {"folder": "tests"}),
+        ("test", "'yield' keyword is allowed in fixtures, but not in tests (test_x)", {"constraints": ("pytest<4",)}),
         ("prepare", "error in x setup command: use_2to3 is invalid.", {"build_constraints": ("setuptools<58",)}),
         ("prepare", "ModuleNotFoundError: No module named 'setuptools.command.test'", {"build_constraints": ("setuptools<72",)}),
         ("prepare", "something nobody knows", {"install": "static"}),

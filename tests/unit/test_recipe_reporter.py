@@ -90,6 +90,8 @@ class Project:
             "options": ["-q", *job.pop("options", []), "-o", f"python_files=test_*.py {names}"],
             "arguments": [folder or "." for folder in folders],
             "pattern": "test*.py",
+            "folder": ".",
+            "test_seconds": 60.0,
             "only": [],
             "canaries": list(canaries.files),
             "lines": {},
@@ -324,6 +326,20 @@ async def test_a_run_out_of_time_is_not_complete_and_keeps_what_was_told(project
     assert not run.complete
     assert "timeout" in run.problems
     assert run.results["test_a.py::test_a"] == PASSED
+
+
+async def test_a_test_that_hangs_fails_and_the_others_have_their_turn(project: Project) -> None:
+    run = await project.run({"test_a.py": "import time\ndef test_a(): time.sleep(60)\ndef test_b(): pass"}, test_seconds=1.0)
+    assert run.complete, run.problems
+    assert run.results == {"test_a.py::test_a": FAILED, "test_a.py::test_b": PASSED}
+
+
+@pytest.mark.parametrize(("folder", "outcome"), [(".", FAILED), ("t", PASSED)])
+async def test_tests_may_be_started_in_their_own_folder(project: Project, folder: str, outcome: TestOutcome) -> None:
+    files = {"t/data.txt": "x", "t/test_a.py": "def test_a(): open('data.txt').close()"}
+    run = await project.run(files, folder=folder)
+    assert run.complete, run.problems
+    assert run.results == {"t/test_a.py::test_a": outcome}
 
 
 async def test_a_child_left_behind_does_not_hold_the_run_open(project: Project) -> None:

@@ -77,7 +77,7 @@ def _sentence(objections: Sequence[Objection]) -> str:
     first = objections[0]
     where = f"{first.path}:{first.line}: " if first.line else f"{first.path}: " if first.path else ""
     more = f" (and {len(objections) - 1} more)" if len(objections) > 1 else ""
-    return f"{first.code}: {where}{first.detail}{more}"
+    return f"{where}{first.detail}{more}"
 
 
 def _doubles(changes: Sequence[FileChange], workspace: Workspace) -> list[Objection]:

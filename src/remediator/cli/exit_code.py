@@ -55,7 +55,7 @@ def of_scan(report: RunReport) -> ExitCode:
 
 
 def _of_run(report: RunReport, remaining: int) -> ExitCode:
-    lost = any(case.closed == "could-not-check" for case in report.cases)
+    lost = any(case.closed == "could-not-check" or _had_no_sandbox(case) for case in report.cases)
     return decide(
         interrupted=report.interrupted,
         could_not_check=bool(report.could_not_check) or report.scan is None or lost,
@@ -63,6 +63,10 @@ def _of_run(report: RunReport, remaining: int) -> ExitCode:
         remaining=remaining,
         unread=len(report.scan.unchecked) if report.scan else 0,
     )
+
+
+def _had_no_sandbox(case: Case) -> bool:
+    return not case.fixed and any(check.reason == "no-sandbox" for verdict in case.verdicts for check in verdict.checks)
 
 
 def remains(case: Case) -> bool:

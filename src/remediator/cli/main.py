@@ -9,6 +9,7 @@ import importlib
 import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import click
 
@@ -52,6 +53,13 @@ class Commands(click.Group):
         """Give a lone `--json` before the command its value, then parse as usual."""
         own = length_of_options(args)
         return super().parse_args(ctx, [*with_json_value(args[:own], ()), *args[own:]])
+
+    def make_context(self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any) -> click.Context:
+        """Parse the command line, which prints the help where that is asked for; see `invoke`."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except BrokenPipeError as error:
+            raise ReaderGoneError from error
 
     def invoke(self, ctx: click.Context) -> object:
         """Call the command. A closed pipe must not end with click's own code for it, which means something else here."""

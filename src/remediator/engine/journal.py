@@ -111,21 +111,33 @@ class Journal:
         return tuple(case for events in by_case.values() if (case := Case.replay(events)))
 
     def case(self, prefix: str) -> Case:
-        """Return the latest state of the one case whose id begins with `prefix`. Raises UsageError."""
+        """Return the one case whose id begins with `prefix`, or for `last` the one closed last. Raises UsageError.
+
+        Of several runs, the latest that brought the case to its end counts: one that is still at it, or was interrupted, does not hide it.
+        """
+        if prefix == "last":
+            prefix = self._closed_last()
         with self._lock, self._told():
             rows = self._db.execute(
                 "SELECT case_id, run_id FROM events WHERE type='FindingReported' AND substr(case_id, 1, ?)=? ORDER BY number",
                 (len(prefix), prefix),
             ).fetchall()
-        latest = dict(rows)
-        if len(latest) != 1 or not prefix:
-            told = f"no case begins with {prefix!r}" if not latest else f"{prefix!r} is ambiguous: {', '.join(sorted(latest))}"
+        found = sorted({case_id for case_id, _ in rows})
+        if len(found) != 1 or not prefix:
+            told = f"no case begins with {prefix!r}" if not found else f"{prefix!r} is ambiguous: {', '.join(found)}"
             raise UsageError(told, hint="remediator list shows the cases")
-        case_id, run_id = next(iter(latest.items()))
-        case = Case.replay(self.events(run_id, case_id))
-        if case is None:
-            raise StateError(f"the journal of case {case_id} does not begin with its finding")
-        return case
+        runs = dict.fromkeys(run_id for _, run_id in reversed(rows))
+        cases = [case for run_id in runs if (case := Case.replay(self.events(run_id, found[0])))]
+        if not cases:
+            raise StateError(f"the journal of case {found[0]} does not begin with its finding")
+        return next((case for case in cases if case.closed), cases[0])
+
+    def _closed_last(self) -> str:
+        with self._lock, self._told():
+            row = self._db.execute("SELECT case_id FROM events WHERE type='CaseClosed' ORDER BY number DESC LIMIT 1").fetchone()
+        if row is None:
+            raise UsageError("no case was brought to its end yet", hint="remediator fix makes one")
+        return str(row[0])
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:

@@ -67,6 +67,6 @@ def _unappliable(error: PatchError, diff: str) -> Check:
         level=EvidenceLevel.E0,
         status=CheckStatus.failed,
         reason=named,
-        summary=f"{error.message} {error.hint}".strip(),
+        summary=error.message,
         evidence={"objections": [objection.as_json() for objection in objections[:20]]},
     )

@@ -14,8 +14,6 @@ from remediator.records.scan import ScanReport
 from remediator.records.source import Source
 from remediator.records.verdict import EvidenceLevel
 
-_UNFIT = (ReasonCode.could_not_check,)
-
 
 class FixRequest(Record):
     """One run's order. `only` holds finding ids, rule ids, `CWE-n` or `path:line`; all other fields narrow or override settings."""
@@ -64,19 +62,6 @@ class RunReport(Record):
     def budget_hit(self) -> bool:
         """Return whether a case ended because money or time was used up."""
         return any(case.closed is ReasonCode.budget for case in self.cases)
-
-    def exit_code(self) -> int:
-        """Return the contract's exit code: 0 nothing left, 1 findings remain, 3 could not check, 5 budget, 130 interrupted."""
-        if self.interrupted:
-            return 130
-        if self.could_not_check or any(case.closed in _UNFIT for case in self.cases):
-            return 3
-        if self.budget_hit:
-            return 5
-        settled = {ReasonCode.fixed, ReasonCode.duplicate, ReasonCode.waived}
-        open_cases = [case for case in self.cases if case.closed not in settled]
-        findings_only = not self.cases and self.scan is not None and bool(self.scan.findings)
-        return 1 if open_cases or findings_only else 0
 
 
 def _matches(word: str, finding: Finding) -> bool:

@@ -55,6 +55,7 @@ _ENVIRONMENT = frozenset(
         "python",
         "version",
         "versions",
+        "runner",
         "scanners",
         "tools",
     )
@@ -76,12 +77,13 @@ _COUNTS = frozenset(
         "failing",
         "xfailed",
         "xpassed",
-        "baseline_passed",
+        "passing_on_base",
+        "failing_on_base",
         "before",
         "after",
     )
 )
-_FLAKY = "flaky"
+_FLAKY = frozenset(("flaky", "flaky_on_base", "unsteady"))
 _ABSENT = object()
 _SHOWN = 200
 
@@ -211,7 +213,7 @@ def _stable(value: Any, key: str, aside: frozenset[str]) -> Any:
 
 
 def _ignored(key: str) -> bool:
-    return key in _VOLATILE or key in _ENVIRONMENT or key == _FLAKY or key.endswith(_VOLATILE_ENDS)
+    return key in _VOLATILE or key in _ENVIRONMENT or key in _FLAKY or key.endswith(_VOLATILE_ENDS)
 
 
 def _environment(value: Any, field: str) -> Iterator[tuple[str, Any]]:
@@ -227,7 +229,7 @@ def _environment(value: Any, field: str) -> Iterator[tuple[str, Any]]:
 def _flaky(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
         for key, item in value.items():
-            if key == _FLAKY and isinstance(item, list | tuple):
+            if key in _FLAKY and isinstance(item, list | tuple):
                 yield from (test for test in item if isinstance(test, str))
             else:
                 yield from _flaky(item)

@@ -20,6 +20,8 @@ from remediator.records.verdict import CheckStatus, EvidenceLevel, Outcome, Verd
 
 __all__ = ["Difference", "Judge", "ReplayOutcome", "ReplayReport", "ReplayRequest", "compare", "evidence_digest", "replay"]
 
+_NO_ANSWER = (CheckStatus.not_run, CheckStatus.infra_error, CheckStatus.inconclusive)
+
 
 class ReplayRequest(NamedTuple):
     """All that a judge needs. `base` carries the tree where the bundle does; `playbook` is the resolved YAML, read it as any stranger's."""
@@ -123,7 +125,7 @@ def _outcome(recorded: Verdict, replayed: Verdict, differences: tuple[Difference
 
 
 def _lacking(recorded: Verdict, replayed: Verdict) -> bool:
-    """Return whether all that went otherwise is that checks could not run here."""
+    """Return whether all that went otherwise is that checks came to no answer here."""
     before = {check.name: check.status for check in recorded.checks}
     changed = [check for check in replayed.checks if before.get(check.name) != check.status]
-    return bool(changed) and all(check.status in (CheckStatus.not_run, CheckStatus.infra_error) for check in changed)
+    return bool(changed) and all(check.status in _NO_ANSWER for check in changed)

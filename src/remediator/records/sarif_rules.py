@@ -144,14 +144,13 @@ def _score(value: object) -> Severity | None:
     return next((severity for least, severity in steps if score >= least), Severity.info)
 
 
-def _strings(value: object, depth: int = 4) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
+def _strings(value: object, depth: int = 4, *, about_cwe: bool = False) -> Iterator[str]:
+    """Yield the strings in a value; a bare number under a key that speaks of CWE becomes a CWE's name."""
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        yield f"CWE-{value}" if about_cwe and str(value).isdigit() else str(value)
     elif depth and isinstance(value, list):
         for item in value[:200]:
-            yield from _strings(item, depth - 1)
+            yield from _strings(item, depth - 1, about_cwe=about_cwe)
     elif depth and isinstance(value, dict):
         for key, item in list(value.items())[:200]:
-            if "cwe" in str(key).lower() and isinstance(item, int | str) and str(item).isdigit():
-                yield f"CWE-{item}"
-            yield from _strings(item, depth - 1)
+            yield from _strings(item, depth - 1, about_cwe=about_cwe or "cwe" in str(key).lower())

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from remediator.errors import SourceError
 from remediator.git_import import ImportedFile
+from remediator.git_paths import objection
 from remediator.redact import printable
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -48,6 +49,8 @@ class Disk:
 
     def read(self, path: str) -> ImportedFile | LeftOut | None:
         """Return a file or link with its content, why it was left out, or None where there is nothing."""
+        if why := objection(path):
+            return LeftOut(path, f"the name {why}")
         parent, _, name = path.rpartition("/")
         try:
             folder = self._folder(parent)
@@ -96,7 +99,9 @@ def _regular(path: str, name: str, folder: int) -> ImportedFile | LeftOut:
             return LeftOut(path, "not a regular file")
         if facts.st_size > _LARGEST:
             return LeftOut(path, f"larger than {_LARGEST} bytes")
-        data = file.read(_LARGEST + 1)
+        data = file.read(facts.st_size + 1)
+        if len(data) > facts.st_size:
+            data += file.read(_LARGEST)  # it grew meanwhile, or its file system tells no sizes
     if len(data) > _LARGEST:
         return LeftOut(path, f"larger than {_LARGEST} bytes")
     return ImportedFile(path, 0o100755 if facts.st_mode & 0o111 else 0o100644, data)

@@ -15,7 +15,6 @@ from remediator.git_foreign import Head, Layout, alternates, read_head
 from remediator.git_import import ImportedFile
 from remediator.git_index import Tracked, count_untracked, keeps_modes, tracked_files
 from remediator.git_objects import ObjectReader
-from remediator.git_paths import objection
 from remediator.redact import printable
 from remediator.source.disk import Disk, LeftOut, walk
 
@@ -69,7 +68,7 @@ def import_folder(folder: Path, store: GitStore, layout: Layout | None) -> Impor
 def _untracked(disk: Disk, notes: _Notes) -> Iterator[ImportedFile]:
     skipped: dict[str, int] = {}
     for path in walk(disk, skipped):
-        item = path if isinstance(path, LeftOut) else _taken(disk, path)
+        item = path if isinstance(path, LeftOut) else disk.read(path)
         if isinstance(item, LeftOut):
             notes.leave(item)
         elif item is not None:
@@ -77,12 +76,6 @@ def _untracked(disk: Disk, notes: _Notes) -> Iterator[ImportedFile]:
     if skipped:
         told = ", ".join(f"{name} ({count})" if count > 1 else name for name, count in sorted(skipped.items()))
         notes.lines.append(f"folders left out: {told}")
-
-
-def _taken(disk: Disk, path: str) -> ImportedFile | LeftOut | None:
-    if why := objection(path):
-        return LeftOut(path, f"the name {why}")
-    return disk.read(path)
 
 
 def _work_tree(folder: Path, store: GitStore, layout: Layout, tracked: list[Tracked], prefix: str, notes: _Notes) -> Imported:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -125,4 +126,5 @@ class FakeWorkspace(Workspace):
 
 
 def _lines(text: str) -> list[str]:
-    return text.splitlines(keepends=True)
+    # Only a line feed ends a line for git; str.splitlines knows many more.
+    return re.findall(r"[^\n]*\n|[^\n]+", text)

@@ -10,8 +10,9 @@ import zstandard
 from remediator.errors import EvidenceError, StateError
 from remediator.evidence.bundle import BundleRef, read, write
 from remediator.evidence.keys import SigningKey, TrustedKeys
+from remediator.evidence.scrub import Scrubber
 from remediator.playbook import parse_playbook
-from remediator.records import CheckStatus, EvidenceLevel, Outcome, SourceKind, Verdict
+from remediator.records import CheckStatus, EvidenceLevel, Outcome, RecipeStep, SourceKind, Verdict
 
 
 def test_folder_and_archive_read_back_as_what_was_written(world, ref):
@@ -117,6 +118,19 @@ def test_logs_are_redacted_and_keep_the_digest_of_the_original(world, tmp_path):
     (entry,) = [e for e in json.loads((ref.path / "MANIFEST.json").read_bytes())["files"] if e["path"] == "logs/builds.clone"]
     assert entry["artefact"] == digest
     assert entry["scrubbed"] is True
+
+
+def test_recipe_keeps_the_homes_of_the_sandbox_and_loses_secrets_and_named_folders(world, tmp_path):
+    env = {"HOME": "/home/builder", "INDEX": "https://u:pw1234@host.invalid/simple", "STATE": "/srv/state/x"}
+    recipe = world.content.recipe.model_copy(update={"build": (RecipeStep(argv=("make", "/home/builder/x"), env=env),)})
+    content = world.content._replace(recipe=recipe, scrub=Scrubber(paths={"/srv/state": "state"}))
+
+    bundle = read(write(tmp_path, content, world.key).path)
+
+    assert bundle.recipe is not None
+    assert bundle.recipe.build[0].argv == ("make", "/home/builder/x")
+    assert bundle.recipe.build[0].env == {"HOME": "/home/builder", "INDEX": "https://[redacted]@host.invalid/simple", "STATE": "<state>/x"}
+    assert any("blanked in the recipe" in note for note in bundle.notes)
 
 
 def test_playbook_is_one_that_the_parser_takes(world, tmp_path):

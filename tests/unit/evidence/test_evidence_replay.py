@@ -36,6 +36,11 @@ def with_check(told: Verdict, **changes: Any) -> Verdict:
         ({"runs": [{"container": "abc"}]}, {"runs": [{"container": "def"}]}),
         ({"image": "sha256:a"}, {"image": "sha256:b"}),
         ({"passed": ["a", "b"]}, {"passed": ["b", "a"]}),
+        ({"runner": "pytest 8", "scanners": {"s": "1"}}, {"runner": "pytest 9", "scanners": {"s": "2"}}),
+        (
+            {"flaky_on_base": ["x"], "passing_on_base": 3, "failing_on_base": 0, "mended": ["x"]},
+            {"flaky_on_base": [], "passing_on_base": 4, "failing_on_base": 1, "mended": []},
+        ),
         ({"started": "x", "at": 1, "pid": 2}, {"started": "y", "at": 2, "pid": 3}),
         ({"flaky": ["x"], "failed": ["x"], "passed": ["a"]}, {"flaky": [], "failed": [], "passed": ["a", "x"]}),
         (
@@ -59,6 +64,7 @@ def test_what_differs_from_run_to_run_does_not_count(before, after):
         ({"passed": ["a"]}, {"passed": ["a", "a"]}, "evidence.passed", "a"),
         ({"executed": 3}, {"executed": 2}, "evidence.executed", ""),
         ({"executed": 3, "flaky": []}, {"executed": 2, "flaky": []}, "evidence.executed", ""),
+        ({"passing_on_base": 3, "flaky_on_base": []}, {"passing_on_base": 4, "flaky_on_base": []}, "evidence.passing_on_base", ""),
         ({"executed": True}, {"executed": 1}, "evidence.executed", ""),
         ({"results": {"t": "passed"}}, {"results": {"t": "failed"}}, "evidence.results.t", ""),
         ({"results": {"t": "passed"}}, {"results": {}}, "evidence.results.t", ""),
@@ -116,7 +122,7 @@ json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text("abx", max_size=3),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["a", "passed", "seconds", "image", "flaky", "argv"]), inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["a", "passed", "seconds", "image", "flaky", "unsteady", "argv"]), inner, max_size=3)
     ),
     max_leaves=12,
 )
@@ -219,6 +225,21 @@ async def test_replay_without_a_sandbox_is_no_disagreement_and_no_agreement(worl
     assert report.outcome is ReplayOutcome.could_not_check
     with pytest.raises(SandboxUnavailableError):
         await replay(read(ref.path), judge_of(SandboxUnavailableError("no engine")))
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        (CheckStatus.inconclusive, ReplayOutcome.could_not_check),
+        (CheckStatus.infra_error, ReplayOutcome.could_not_check),
+        (CheckStatus.failed, ReplayOutcome.differs),
+    ],
+)
+async def test_only_another_answer_is_a_disagreement(world, ref, status, outcome):
+    again = world.content.attempts[1].verdict
+    checks = tuple(c.model_copy(update={"status": status, "reason": "timeout"}) if c.name == "tests" else c for c in again.checks)
+
+    assert (await replay(read(ref.path), judge_of(again.model_copy(update={"checks": checks})))).outcome is outcome
 
 
 async def test_rejected_case_replays_its_last_judged_patch(world, tmp_path):

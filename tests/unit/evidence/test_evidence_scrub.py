@@ -62,10 +62,10 @@ def test_keys_that_become_alike_are_kept_apart():
 def test_hostile_text_costs_no_more_than_its_length():
     scrub = Scrubber()
     for unit in ("ey-", "ey-" * 160 + " ", "/home/", "://a:b@", "-----BEGIN "):
-        text = unit * (200_000 // len(unit))
+        text = unit * (100_000 // len(unit))
         started = time.process_time()
         scrub(text)
-        assert time.process_time() - started < 5, unit
+        assert time.process_time() - started < 4, unit
 
 
 paths = st.lists(

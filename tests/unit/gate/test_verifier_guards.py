@@ -94,3 +94,10 @@ async def test_evidence_is_small_plain_and_the_same_each_time(git, workspace_of,
     two = await _check({"x.py": b"a = 1\n"}, after, git, workspace_of, patch_of, finding_at)
     assert one.evidence == two.evidence
     assert len(json.dumps(one.evidence)) < 20_000
+
+
+async def test_errors_that_are_turned_into_another_are_told_and_pass(git, workspace_of, patch_of, finding_at) -> None:
+    before = b"def f(a):\n    try:\n        return int(a)\n    except ValueError as error:\n        raise KeyError(a) from error\n"
+    check = await _check({"x.py": before}, {"x.py": before.replace(b"ValueError", b"Exception")}, git, workspace_of, patch_of, finding_at)
+    assert check.status is CheckStatus.passed
+    assert [note["code"] for note in check.evidence["notes"]] == ["swallow-all"]

@@ -65,6 +65,7 @@ async def test_a_finding_that_is_gone_passes(judged) -> None:
     [
         ((FLAW, OTHER), "finding-remains"),
         ((at(5, "load(a)"), OTHER), "finding-remains"),
+        ((at(5, "load(a)", cwe=()), OTHER), "finding-remains"),
         ((at(5, "yaml.full_load(a)", rule="another-rule"), OTHER), "finding-remains"),
         ((at(5, "x", rule="another-rule", cwe=(78,)), OTHER), "new-finding"),
         ((at(5, "x", rule="another-rule", cwe=(20, 78)), OTHER), "new-finding"),

@@ -78,7 +78,7 @@ class BindAll(Transform):
 
     def apply(self, node: cst.CSTNode, scene: Scene, draft: Draft) -> bool:
         """Refuse with the reason."""
-        if isinstance(node, cst.SimpleString) and node.evaluated_value in ("0.0.0.0", "::"):  # noqa: S104
+        if isinstance(node, cst.SimpleString) and node.evaluated_value in ("0.0.0.0", "::", ""):  # noqa: S104
             raise ambiguous("whether the server is meant for other machines is not in the code")
         return False
 

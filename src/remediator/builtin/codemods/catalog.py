@@ -14,21 +14,23 @@ from remediator.builtin.codemods.advice import (
 from remediator.builtin.codemods.archive_extract import TarExtract
 from remediator.builtin.codemods.assert_raise import AssertRaise
 from remediator.builtin.codemods.compare_digest import CompareDigest
-from remediator.builtin.codemods.cookie_flags import CookieHttpOnly, CookieSameSite, CookieSecure
+from remediator.builtin.codemods.cookie_flags import CookieFlags
 from remediator.builtin.codemods.cookie_settings import CookieSettings
 from remediator.builtin.codemods.debug_mode import DebugMode
 from remediator.builtin.codemods.deserialise import ObjectReader, TorchWeightsOnly
 from remediator.builtin.codemods.file_mode import FileMode
 from remediator.builtin.codemods.host_keys import HostKeys
+from remediator.builtin.codemods.html_response import HtmlResponse
 from remediator.builtin.codemods.jinja_autoescape import JinjaAutoescape
 from remediator.builtin.codemods.jwt_verify import JwtVerify
 from remediator.builtin.codemods.literal_eval import LiteralEval
 from remediator.builtin.codemods.lxml_parser import LxmlParser
 from remediator.builtin.codemods.markup_format import MarkupFormat
-from remediator.builtin.codemods.os_command import OsPopenArgv, OsSystemArgv
+from remediator.builtin.codemods.os_command import AsyncioExec, OsPopenArgv, OsSystemArgv
 from remediator.builtin.codemods.query_escape import LdapEscape, XpathVariables
 from remediator.builtin.codemods.request_timeout import RequestTimeout
 from remediator.builtin.codemods.sql_parameters import SqlParameters
+from remediator.builtin.codemods.sqlalchemy_text import SqlalchemyText
 from remediator.builtin.codemods.ssl_context import SslContext
 from remediator.builtin.codemods.subprocess_argv import SubprocessArgv
 from remediator.builtin.codemods.system_random import SystemRandom
@@ -50,7 +52,9 @@ TRANSFORMS: tuple[Transform, ...] = (
     SubprocessArgv(),
     OsSystemArgv(),
     OsPopenArgv(),
+    AsyncioExec(),
     SqlParameters(),
+    SqlalchemyText(),
     LdapEscape(),
     XpathVariables(),
     WeakHash(),
@@ -71,12 +75,11 @@ TRANSFORMS: tuple[Transform, ...] = (
     RequestTimeout(),
     JinjaAutoescape(),
     MarkupFormat(),
+    HtmlResponse(),
     TemplateVariables(),
     DebugMode(),
     CookieSettings(),
-    CookieSecure(),
-    CookieHttpOnly(),
-    CookieSameSite(),
+    CookieFlags(),
     JwtVerify(),
     AssertRaise(),
     ObjectReader(),

@@ -8,6 +8,7 @@ from remediator.builtin.codemods.draft import Draft
 from remediator.builtin.codemods.scene import Scene
 from remediator.builtin.codemods.transform import Transform, ambiguous, needs_model, unsafe
 
+_ENCODERS = frozenset({"base64.b64encode", "base64.urlsafe_b64encode", "base64.b16encode", "base64.b32encode", "binascii.hexlify"})
 _DIGESTS = frozenset({"digest", "hexdigest"})
 
 
@@ -54,7 +55,16 @@ class CompareDigest(Transform):
 
 def _is_digest(node: cst.BaseExpression, scene: Scene) -> bool:
     value = scene.value_of(node) or node
-    return isinstance(value, cst.Call) and isinstance(value.func, cst.Attribute) and value.func.attr.value in _DIGESTS
+    if isinstance(value, cst.BinaryOperation) and isinstance(value.operator, cst.Add):
+        return _is_digest(value.left, scene) or _is_digest(value.right, scene)
+    if not isinstance(value, cst.Call):
+        return False
+    if scene.name(value.func) in _ENCODERS:
+        return bool(value.args) and _is_digest(value.args[0].value, scene)
+    if not isinstance(value.func, cst.Attribute):
+        return False
+    method = value.func.attr.value
+    return method in _DIGESTS or (method in ("decode", "encode") and _is_digest(value.func.value, scene))
 
 
 def _may_be_none(node: cst.BaseExpression, scene: Scene) -> bool:

@@ -6,7 +6,7 @@ import libcst as cst
 
 from remediator.builtin.codemods.draft import Draft
 from remediator.builtin.codemods.scene import Scene, argument, is_name
-from remediator.builtin.codemods.setting_assignment import is_for_trial, setting_of
+from remediator.builtin.codemods.setting_assignment import holds_settings, is_for_trial, setting_of
 from remediator.builtin.codemods.transform import Transform, ambiguous
 
 _FLASK_LIKE = ("flask", "quart", "bottle", "connexion", "dash", "flask_socketio")
@@ -33,6 +33,8 @@ class DebugMode(Transform):
             return False
         value = attribute if attribute is not None else setting.value if setting is not None else None
         if not is_name(value, "True") or value is None:
+            return False
+        if isinstance(node, cst.Assign) and isinstance(node.targets[0].target, cst.Name) and not holds_settings(scene, node):
             return False
         if is_for_trial(scene, node):
             raise ambiguous("the settings are named as those for development or tests")

@@ -45,6 +45,9 @@ class ObjectReader(Transform):
         """Refuse with the reason."""
         if not isinstance(node, cst.Call):
             return False
+        allowed = argument(node, "allow_pickle", 2)
+        if scene.name(node.func) == "numpy.load" and allowed is not None and not is_name(allowed.value, "False"):
+            raise ambiguous("pickled objects are asked for; whether the files hold any is not in the code")
         found = scene.names(node.func) & _OBJECT_READERS
         if found:
             raise needs_design(f"{min(found)} makes any object; another format also changes what is written and what exists already")

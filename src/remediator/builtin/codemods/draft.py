@@ -25,9 +25,10 @@ class OverlapError(ValueError):
 class Draft:
     """Collects the edits of one transform. Everything outside of them stays as it is, byte for byte."""
 
-    def __init__(self, scene: Scene, *, variant: int = 0) -> None:
+    def __init__(self, scene: Scene, *, variant: int = 0, cwe: frozenset[int] = frozenset()) -> None:
         self.scene = scene
         self.variant = variant
+        self.cwe = cwe
         self.edits: list[Edit] = []
         self.released: set[str] = set()
         self.behaviour = ""
@@ -36,7 +37,7 @@ class Draft:
 
     def fork(self) -> Draft:
         """Return a copy to try something on."""
-        other = Draft(self.scene, variant=self.variant)
+        other = Draft(self.scene, variant=self.variant, cwe=self.cwe)
         other.edits = list(self.edits)
         other.released = set(self.released)
         other.behaviour = self.behaviour

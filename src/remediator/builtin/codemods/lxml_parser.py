@@ -9,7 +9,10 @@ from remediator.builtin.codemods.scene import Scene, argument, has_stars, is_nam
 from remediator.builtin.codemods.transform import Transform, ambiguous, unsafe
 
 # The position at which each function takes its parser.
-_READERS = {f"lxml.etree.{name}": 1 for name in ("parse", "fromstring", "XML", "fromstringlist")}
+_READERS = {
+    **{f"lxml.etree.{name}": 1 for name in ("parse", "fromstring", "XML", "fromstringlist")},
+    **{f"lxml.objectify.{name}": 1 for name in ("parse", "fromstring", "XML")},
+}
 _SAFE = {"resolve_entities": "False", "no_network": "True"}
 _UNSAFE_SWITCHES = ("load_dtd", "dtd_validation")
 
@@ -32,7 +35,7 @@ class LxmlParser(Transform):
         if not isinstance(node, cst.Call):
             return False
         name = scene.name(node.func)
-        if name in ("lxml.etree.XMLParser", "lxml.etree.iterparse", "lxml.etree.ETCompatXMLParser"):
+        if name in ("lxml.etree.XMLParser", "lxml.etree.iterparse", "lxml.etree.ETCompatXMLParser", "lxml.objectify.makeparser"):
             return self._harden(node, scene, draft)
         if name not in _READERS:
             return False
@@ -41,7 +44,7 @@ class LxmlParser(Transform):
         given = argument(node, "parser", _READERS[name])
         if given is not None:
             return self._given(given, scene, draft)
-        maker = draft.sibling(node.func, "XMLParser")
+        maker = draft.sibling(node.func, "makeparser" if name.startswith("lxml.objectify.") else "XMLParser")
         if not draft.takes_another(node):
             raise unsafe("the call takes a bare generator")
         draft.add_argument(node, f"parser={maker}(resolve_entities=False, no_network=True)")
@@ -49,7 +52,7 @@ class LxmlParser(Transform):
 
     def _given(self, given: cst.Arg, scene: Scene, draft: Draft) -> bool:
         value = given.value if isinstance(given.value, cst.Call) else scene.value_of(given.value)
-        if isinstance(value, cst.Call) and scene.name(value.func) == "lxml.etree.XMLParser":
+        if isinstance(value, cst.Call) and scene.name(value.func) in ("lxml.etree.XMLParser", "lxml.objectify.makeparser"):
             return self._harden(value, scene, draft)
         if isinstance(value, cst.Call) and scene.name(value.func) == "lxml.etree.HTMLParser":
             raise ambiguous("an HTML parser is used, which resolves no entities of the document's own")

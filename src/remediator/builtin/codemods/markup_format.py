@@ -40,7 +40,7 @@ class MarkupFormat(Transform):
             raise needs_design("the markup comes from elsewhere; whether it is safe is decided there")
         if not template.holes:
             return False
-        values = [self._value(hole.code, hole.plain) for hole in template.holes]
+        values = escaped_values(template)
         try:
             source = template.render(["{}"] * len(values), Style.braces)
         except TemplateError as error:
@@ -55,12 +55,13 @@ class MarkupFormat(Transform):
             draft.insert(scene.span(node.args[0]).end, ", " + ", ".join(values))
         return True
 
-    def _value(self, code: str, plain: bool) -> str:
-        if not plain:
-            raise unsafe(f"`{code}` is put in with a format of its own")
-        names = words_of(code)
-        if names & _IS_HTML:
-            raise ambiguous(f"`{code}` seems to be markup already")
-        if "join" in names or "escape" in names or "render" in names:
-            raise ambiguous(f"`{code}` seems to be escaped or joined markup already")
-        return code
+
+def escaped_values(template: Template) -> list[str]:
+    """Return the sources of a template's values. Raises RefusedError where one of them may be markup already."""
+    for hole in template.holes:
+        if not hole.plain:
+            raise unsafe(f"`{hole.code}` is put in with a format of its own")
+        names = words_of(hole.code)
+        if names & _IS_HTML or names & {"join", "escape", "render"}:
+            raise ambiguous(f"`{hole.code}` seems to be markup already, or escaped")
+    return [hole.code for hole in template.holes]

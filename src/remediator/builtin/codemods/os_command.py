@@ -1,4 +1,4 @@
-"""os.system and os.popen."""
+"""os.system, os.popen and asyncio's shell."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from remediator.builtin.codemods.command_list import command_list, local_command
 from remediator.builtin.codemods.draft import Draft
 from remediator.builtin.codemods.scene import Scene
 from remediator.builtin.codemods.transform import Transform, unsafe
+
+_ASYNCIO = frozenset({"asyncio.create_subprocess_shell", "asyncio.subprocess.create_subprocess_shell"})
 
 
 class OsSystemArgv(Transform):
@@ -71,6 +73,30 @@ class OsPopenArgv(Transform):
         draft.add_argument(node, f"stdout={pipe}, universal_newlines=True")
         end = "communicate()[0]" if method == "read" else "communicate()[0].splitlines(True)"
         draft.replace_span(scene.span(reading)._replace(start=scene.span(attribute.attr).start), end)
+        return True
+
+
+class AsyncioExec(Transform):
+    """Starts the program itself."""
+
+    name = "asyncio-exec"
+    cwe = frozenset({74, 77, 78, 88})
+    words = ("create_subprocess_shell", "shell", "command injection")
+    summary = "Run the command without a shell"
+    behaviour = (
+        "No shell reads the command any more: a value is one argument whatever it holds, and a program that is missing raises OSError."
+    )
+    declines = "The command needs a shell, or is put together elsewhere."
+
+    def apply(self, node: cst.CSTNode, scene: Scene, draft: Draft) -> bool:
+        """Turn `create_subprocess_shell(line)` into `create_subprocess_exec(…)`."""
+        if not isinstance(node, cst.Call) or scene.name(node.func) not in _ASYNCIO or not node.args:
+            return False
+        first = node.args[0]
+        if first.star or first.keyword is not None or any(arg.keyword is None for arg in node.args[1:]):
+            raise unsafe("the arguments cannot be seen")
+        draft.replace_span(scene.span(first), command_list(first.value, scene)[1:-1])
+        draft.replace_func(node, draft.sibling(node.func, "create_subprocess_exec"))
         return True
 
 

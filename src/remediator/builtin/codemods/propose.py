@@ -82,7 +82,8 @@ def _gather(fitting: Sequence[Transform], scene: Scene, region: Span, source: So
     refusals: list[Refusal] = []
     for transform in fitting:
         for variant in range(transform.variants):
-            outcome = _try(transform, variant, scene, region, source)
+            draft = Draft(scene, variant=variant, cwe=frozenset(question.cwe))
+            outcome = _try(transform, draft, region, source)
             if isinstance(outcome, Change) and outcome.data not in [change.data for change in changes]:
                 changes.append(outcome)
             elif isinstance(outcome, Refusal):
@@ -92,8 +93,8 @@ def _gather(fitting: Sequence[Transform], scene: Scene, region: Span, source: So
     return Answer(tuple(changes), refusals[0] if refusals else default)
 
 
-def _try(transform: Transform, variant: int, scene: Scene, region: Span, source: SourceText) -> Change | Refusal | None:
-    draft = Draft(scene, variant=variant)
+def _try(transform: Transform, draft: Draft, region: Span, source: SourceText) -> Change | Refusal | None:
+    scene = draft.scene
     done = False
     refusal: Refusal | None = None
     for group in _candidates(transform.nodes, scene, region):

@@ -34,9 +34,9 @@ def setting_of(node: cst.CSTNode, scene: Scene) -> Setting | None:
 
 def _target(target: cst.BaseExpression, scene: Scene) -> str:
     if isinstance(target, cst.Name):
-        # A variable of a function is no setting; one of a module or a configuration class is, where the file says that it holds settings.
+        # A variable of a function is no setting; one of a module or a configuration class may be.
         around = scene.function(target)
-        return target.value if around is None and (_SETTINGS.search(scene.path) or scene.class_of(target) is not None) else ""
+        return target.value if around is None else ""
     if isinstance(target, cst.Subscript) and _ends_in_config(target.value) and len(target.slice) == 1:
         index = target.slice[0].slice
         if isinstance(index, cst.Index) and isinstance(index.value, cst.SimpleString) and isinstance(index.value.evaluated_value, str):
@@ -55,6 +55,11 @@ def _is_update(node: cst.CSTNode | None) -> bool:
     if not isinstance(node, cst.Call) or not isinstance(node.func, cst.Attribute):
         return False
     return node.func.attr.value in ("update", "from_mapping") and _ends_in_config(node.func.value)
+
+
+def holds_settings(scene: Scene, node: cst.CSTNode) -> bool:
+    """Return whether a bare name may be a setting at all: by the file's name, or since it stands in a class."""
+    return bool(_SETTINGS.search(scene.path)) or scene.class_of(node) is not None
 
 
 def is_for_trial(scene: Scene, node: cst.CSTNode) -> bool:

@@ -10,8 +10,9 @@ from libcst.metadata import Assignment
 from remediator.builtin.codemods.context_words import vocabulary, words_of
 from remediator.builtin.codemods.draft import Draft
 from remediator.builtin.codemods.scene import Scene, dotted
+from remediator.builtin.codemods.sql_places import value_places
 from remediator.builtin.codemods.template import Template
-from remediator.builtin.codemods.template_parts import Hole, Style, TemplateError
+from remediator.builtin.codemods.template_parts import Style, TemplateError
 from remediator.builtin.codemods.transform import Transform, ambiguous, needs_design, needs_model, unsafe
 
 _DRIVERS = {
@@ -36,21 +37,7 @@ _DRIVERS = {
 _ANSI = ("psycopg2", "psycopg", "aiopg", "django.db")
 _FOREIGN = ("sqlalchemy", "asyncpg", "peewee", "cx_Oracle", "oracledb", "databases", "tortoise", "pandas")
 _VERB = re.compile(r"\s*(?:--[^\n]*\n\s*)*(select|insert|update|delete|replace|with|merge|call|exec)\b", re.IGNORECASE)
-# Where a value may stand; anything else is a name, a keyword or a piece of grammar, which no parameter can be.
-_BEFORE_VALUE = re.compile(
-    r"(?:=|<|>|\|\||\b(?:like|ilike|regexp|rlike|between|limit|offset|then|else)|\bbetween\s+\S+\s+and)\s*$", re.IGNORECASE
-)
-_ITEM = re.compile(r"[(,]\s*$")
-_IN_LIST = re.compile(r"\b(?:values|in)\s*\((?:(?!\bselect\b)[^()]|\([^()]*\))*$", re.IGNORECASE)
-_IN_ROWS = re.compile(r"\bvalues\s*(?:\((?:[^()]|\([^()]*\))*\)\s*,\s*)*\((?:[^()]|\([^()]*\))*$", re.IGNORECASE)
-_IN_CALL = re.compile(r"(?<!into)(?<!table)\s+\w+\((?:[^()]|\([^()]*\))*$", re.IGNORECASE)
 _CURSORS = vocabulary("cur curs cursor c conn connection con db dbc")
-_FRAGMENT = vocabulary(
-    "where clause table tables column columns col cols field fields order orderby sort by sql query queries cond condition "
-    "conditions placeholder placeholders limit_clause join joins asc direction schema stmt statement suffix prefix filters "
-    "criteria"
-)
-_ESCAPERS = vocabulary("escape escaped quote quoted quotes repr literal adapt sanitize sanitise mogrify encode join")
 
 
 class SqlParameters(Transform):
@@ -76,7 +63,8 @@ class SqlParameters(Transform):
         if not isinstance(call, cst.Call) or not isinstance(call.func, cst.Attribute):
             return False
         method = call.func.attr.value
-        if method not in ("execute", "executemany", "executescript", "mogrify") or not call.args:
+        raw = method == "raw" and ".objects" in scene.code(call.func.value)
+        if (method not in ("execute", "executemany", "executescript", "mogrify") and not raw) or not call.args:
             return False
         first = call.args[0]
         if first.star or first.keyword is not None:
@@ -89,13 +77,14 @@ class SqlParameters(Transform):
             return False
         if not _VERB.match(template.value):
             raise needs_design("the text is no query that takes parameters")
-        if method not in ("execute", "mogrify") or len(call.args) != 1:
+        if method not in ("execute", "mogrify", "raw") or len(call.args) != 1:
             raise unsafe("the call has parameters already, or cannot take them")
-        _check_receiver(call.func.value, scene)
-        marker = _marker(scene)
+        if not raw:
+            _check_receiver(call.func.value, scene)
+        marker = "%s" if raw else _marker(scene)
         if marker == "?" and "?" in template.value:
             raise unsafe("the query holds a question mark already")
-        unquoted, values = _places(template, doubly="" if any(map(scene.imports, _ANSI)) else '"')
+        unquoted, values = value_places(template, doubly="" if raw or any(map(scene.imports, _ANSI)) else '"')
         try:
             source = template.render([marker] * len(values), Style.percent if marker == "%s" else Style.plain, unquoted=unquoted)
         except TemplateError as error:
@@ -196,64 +185,3 @@ def _executed_later(node: cst.CSTNode, scene: Scene) -> cst.Call | None:
         if isinstance(first, cst.Name) and first.value == wanted and scene.value_of(first) is node.value:
             return other
     return None
-
-
-def _places(template: Template, *, doubly: str) -> tuple[dict[int, tuple[str, str]], list[str]]:
-    """Return which holes lose their quotation marks, and the parameters. Raises RefusedError where a hole is no value."""
-    unquoted: dict[int, tuple[str, str]] = {}
-    values: list[str] = []
-    texts = template.value.split("\0")
-    written = ""
-    for number, hole in enumerate(template.holes):
-        _check(hole)
-        written += texts[number]
-        after = texts[number + 1]
-        mark = _open_mark(written)
-        before, value = written, hole.code
-        if mark:
-            head, inside = written[: written.rindex(mark)], written[written.rindex(mark) + 1 :]
-            rest, closed, after = after.partition(mark)
-            if not closed or mark not in ("'", doubly) or not set(inside + rest) <= set("%_"):
-                raise unsafe(f"`{hole.code}` is a part of a quoted text")
-            unquoted[number] = (inside, rest)
-            before = head
-            value = " + ".join(
-                [*([f'"{inside}"'] if inside else []), hole.text_code if inside or rest else value, *([f'"{rest}"'] if rest else [])]
-            )
-            # The closing mark comes with the next text.
-        if not _takes_value(before, after, quoted=bool(mark)):
-            raise needs_design(f"`{hole.code}` stands where SQL takes a name or a piece of a statement, not a value")
-        values.append(value)
-        written += "0"
-    return unquoted, values
-
-
-def _open_mark(text: str) -> str:
-    """Return the quotation mark that is still open at the end of a text, or an empty string."""
-    mark = ""
-    for char in text:
-        if mark:
-            mark = "" if char == mark else mark
-        elif char in "'\"`":
-            mark = char
-    return mark
-
-
-def _check(hole: Hole) -> None:
-    if not hole.plain:
-        raise unsafe(f"`{hole.code}` is put in with a format of its own")
-    names = words_of(hole.code)
-    if names & _ESCAPERS:
-        raise unsafe(f"`{hole.code}` seems to be escaped already")
-    if names & _FRAGMENT:
-        raise needs_design(f"`{hole.code}` seems to be a piece of SQL")
-
-
-def _takes_value(before: str, after: str, *, quoted: bool) -> bool:
-    if re.match(r"[\w.`\"\[]", after) or re.search(r"[\w.`\"\[\]]$", before):
-        return False
-    if _BEFORE_VALUE.search(before):
-        return True
-    if not _ITEM.search(before):
-        return False
-    return bool(_IN_LIST.search(before) or _IN_ROWS.search(before) or (quoted and _IN_CALL.search(before)))

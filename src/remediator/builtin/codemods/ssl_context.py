@@ -6,9 +6,10 @@ import libcst as cst
 
 from remediator.builtin.codemods.draft import Draft
 from remediator.builtin.codemods.scene import Scene, Span, dotted, is_name
-from remediator.builtin.codemods.transform import Transform, unsafe
+from remediator.builtin.codemods.transform import RefusedError, Transform, unsafe
 
 _BROKEN = frozenset(f"ssl.PROTOCOL_{name}" for name in ("SSLv2", "SSLv3", "TLSv1", "TLSv1_1"))
+_BROKEN_VERSIONS = frozenset(f"ssl.TLSVersion.{name}" for name in ("SSLv3", "TLSv1", "TLSv1_1", "MINIMUM_SUPPORTED"))
 _CHECKING = frozenset({"ssl.create_default_context", "ssl._create_default_https_context"})
 
 
@@ -26,7 +27,7 @@ class SslContext(Transform):
     def apply(self, node: cst.CSTNode, scene: Scene, draft: Draft) -> bool:
         """Replace the unchecked context, the broken protocol, or the assignments that switch checks off."""
         if isinstance(node, cst.Assign):
-            return self._switched_off(node, scene, draft)
+            return self._for_everybody(node, scene, draft) or self._switched_off(node, scene, draft)
         if isinstance(scene.parent(node), cst.Attribute | cst.ImportAlias | cst.AssignTarget) or not isinstance(
             node, cst.Attribute | cst.Name
         ):
@@ -34,6 +35,10 @@ class SslContext(Transform):
         name = scene.name(node)
         if name in ("ssl._create_unverified_context", "ssl._create_stdlib_context"):
             return self._default_context(node, scene, draft)
+        if name in _BROKEN_VERSIONS:
+            draft.replace(node, f"{scene.code(cst.ensure_type(node, cst.Attribute).value)}.TLSv1_2")
+            draft.behaviour = "A peer that speaks nothing newer than TLS 1.1 is refused."
+            return True
         if name in _BROKEN:
             draft.replace(node, draft.sibling(node, "PROTOCOL_TLS"))
             draft.release(node)
@@ -42,6 +47,23 @@ class SslContext(Transform):
             )
             return True
         return False
+
+    def _for_everybody(self, node: cst.Assign, scene: Scene, draft: Draft) -> bool:
+        """Take away the statement that gives an unchecked context to every HTTPS request of the process."""
+        line = scene.line(node)
+        target = node.targets[0].target
+        if (
+            line is None
+            or dotted(target) != "ssl._create_default_https_context"
+            or scene.name(node.value) != "ssl._create_unverified_context"
+        ):
+            return False
+        try:
+            self._remove(line, scene, draft)
+        except RefusedError:
+            return False
+        draft.release(target)
+        return True
 
     def _default_context(self, node: cst.Attribute | cst.Name, scene: Scene, draft: Draft) -> bool:
         parent = scene.parent(node)

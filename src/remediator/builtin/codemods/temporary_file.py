@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import libcst as cst
 
-from remediator.builtin.codemods.context_words import vocabulary
 from remediator.builtin.codemods.draft import Draft
-from remediator.builtin.codemods.scene import Scene, has_stars
+from remediator.builtin.codemods.scene import Scene, argument, dotted, has_stars
 from remediator.builtin.codemods.transform import Transform, unsafe
-
-_POSITIONS = ("suffix", "prefix", "dir")
-# What is done with a path that must not exist yet.
-_MAKES_ANEW = vocabulary("mkdir makedirs mkfifo mknod symlink link bind exists isfile lexists copytree mkdtemp isdir")
 
 
 class TemporaryFile(Transform):
@@ -22,58 +17,52 @@ class TemporaryFile(Transform):
     words = ("mktemp", "tempfile", "temporary file")
     summary = "Make the temporary file at once"
     behaviour = "The file exists, empty and readable by its owner only, from the moment its name is known; before, only the name was made."
-    declines = "The name is used for something that must not exist yet (a folder, a socket, a link), or is asked whether it exists."
+    declines = (
+        "The name is not, as the first thing, opened to be written: it may be for something that must not exist yet "
+        "(a folder, a socket, a link, a database)."
+    )
 
     def apply(self, node: cst.CSTNode, scene: Scene, draft: Draft) -> bool:
         """Turn `path = mktemp()` into `fd, path = mkstemp()` and `os.close(fd)`."""
         if not isinstance(node, cst.Call) or scene.name(node.func) != "tempfile.mktemp":
             return False
-        if has_stars(node) or len(node.args) > len(_POSITIONS):
+        if has_stars(node) or len(node.args) > 3:
             raise unsafe("the arguments cannot be seen")
-        used = _calls_made_nearby(node, scene)
-        if used & _MAKES_ANEW:
-            raise unsafe(f"the name is used in a function that calls {', '.join(sorted(used & _MAKES_ANEW))}, which may need it to be free")
         line = scene.line(node)
         statement = line.body[0] if line is not None and len(line.body) == 1 else None
-        if (
-            line is not None
-            and isinstance(statement, cst.Assign)
-            and statement.value is node
-            and self._is_simple(statement)
-            and draft.stands_alone(line)
-        ):
-            self._split(node, statement, line, scene, draft)
-        else:
-            self._inline(node, draft)
-        return True
-
-    def _is_simple(self, statement: cst.Assign) -> bool:
-        return len(statement.targets) == 1 and isinstance(statement.targets[0].target, cst.Name | cst.Attribute)
-
-    def _split(self, node: cst.Call, statement: cst.Assign, line: cst.SimpleStatementLine, scene: Scene, draft: Draft) -> None:
+        if line is None or not isinstance(statement, cst.Assign) or statement.value is not node or not draft.stands_alone(line):
+            raise unsafe("the name is not kept by a statement of its own")
+        target = statement.targets[0].target
+        if len(statement.targets) != 1 or not isinstance(target, cst.Name | cst.Attribute):
+            raise unsafe("the name is kept in more than one place")
+        if not _is_first_written(target, statement, scene):
+            raise unsafe("the name is not opened to be written as the first thing, so it may be for something that must not exist yet")
         handle = next((name for name in ("fd", "temp_fd", "_temp_fd") if not scene.is_bound(name) and not scene.uses(name)), None)
         if handle is None:
             raise unsafe("every name for the file's handle is taken")
-        draft.insert(scene.span(statement.targets[0].target).start, f"{handle}, ")
+        draft.insert(scene.span(target).start, f"{handle}, ")
         draft.replace_func(node, draft.sibling(node.func, "mkstemp"))
         draft.add_lines_after(line, [f"{draft.module('os', node)}.close({handle})"])
-
-    def _inline(self, node: cst.Call, draft: Draft) -> None:
-        if isinstance(draft.scene.parent(node), cst.Attribute):
-            raise unsafe("the name is taken apart at once")
-        draft.replace_func(node, draft.sibling(node.func, "NamedTemporaryFile"))
-        for position, arg in enumerate(node.args):
-            if arg.keyword is None:
-                draft.insert(draft.scene.span(arg).start, f"{_POSITIONS[position]}=")
-        draft.add_argument(node, "delete=False")
-        draft.insert(draft.scene.span(node).end, ".name")
+        return True
 
 
-def _calls_made_nearby(node: cst.Call, scene: Scene) -> set[str]:
-    around: cst.CSTNode = scene.function(node) or scene.module
-    found: set[str] = set()
-    for other in scene.nodes():
-        if isinstance(other, cst.Call) and (around is scene.module or around in scene.parents(other)):
-            func = other.func
-            found.add(func.attr.value if isinstance(func, cst.Attribute) else func.value if isinstance(func, cst.Name) else "")
-    return found
+def _is_first_written(target: cst.BaseExpression, statement: cst.Assign, scene: Scene) -> bool:
+    """Return whether the first use of the name in its function opens it for writing, after which it exists in any case."""
+    name, after = dotted(target), scene.span(statement).end
+    function = scene.function(statement)
+    uses = [
+        (scene.span(other).start, other)
+        for other in scene.nodes()
+        if isinstance(other, cst.Name | cst.Attribute) and dotted(other) == name and scene.span(other).start > after
+    ]
+    first = min(uses, key=lambda item: item[0], default=None)
+    if not name or first is None or scene.function(first[1]) is not function:
+        return False
+    arg = scene.parent(first[1])
+    call = scene.parent(arg) if isinstance(arg, cst.Arg) else None
+    if not isinstance(call, cst.Call) or argument(call, "file", 0) is not arg:
+        return False
+    known = scene.name(call.func) in {"builtins.open", "io.open", "codecs.open"}
+    mode = argument(call, "mode", 1)
+    text = mode.value.evaluated_value if mode is not None and isinstance(mode.value, cst.SimpleString) else None
+    return known and isinstance(text, str) and text[:1] in ("w", "a")

@@ -10,6 +10,12 @@ from remediator.builtin.codemods.scene import Scene, argument, has_stars, is_nam
 from remediator.builtin.codemods.transform import Transform, ambiguous, needs_design
 
 _WEAK = frozenset({"md5", "sha1", "sha", "md4"})
+_OTHERS = frozenset(
+    {
+        *(f"{package}.Hash.{kind}.new" for package in ("Crypto", "Cryptodome") for kind in ("MD2", "MD4", "MD5", "SHA", "SHA1")),
+        *(f"cryptography.hazmat.primitives.hashes.{kind}" for kind in ("MD5", "SHA1")),
+    }
+)
 _HARMLESS = vocabulary(
     "etag etags cache cached caching checksum checksums dedup dedupe duplicate duplicates bucket shard filename basename"
 )
@@ -70,6 +76,8 @@ def _weak_name(call: cst.Call, scene: Scene) -> str:
         text = value.evaluated_value if isinstance(value, cst.SimpleString) else None
         return text.lower() if isinstance(text, str) and text.lower() in _WEAK else ""
     module, _, member = name.rpartition(".")
+    if name in _OTHERS:
+        raise ambiguous("nothing tells whether this digest protects something, or is part of a format; another hash changes it")
     return member if module == "hashlib" and member in _WEAK else ""
 
 

@@ -37,9 +37,7 @@ class SaxExternalEntities(Transform):
                 return True
         if name in _MAKERS:
             return self._harden(node, scene, draft)
-        if name == "xml.sax.parse":
-            return self._expand(node, scene, draft)
-        raise unsafe("xml.sax.parseString makes a parser that cannot be reached")
+        return self._expand(node, scene, draft)
 
     def _harden(self, node: cst.Call, scene: Scene, draft: Draft) -> bool:
         line, parent = scene.line(node), scene.parent(node)
@@ -54,11 +52,11 @@ class SaxExternalEntities(Transform):
         return True
 
     def _expand(self, node: cst.Call, scene: Scene, draft: Draft) -> bool:
-        """Do what `xml.sax.parse` does, with a parser in hand."""
+        """Do what `xml.sax.parse` or `parseString` does, with a parser in hand."""
         line = scene.line(node)
         plain = len(node.args) == 2 and all(arg.keyword is None and not arg.star for arg in node.args) and not has_stars(node)
         if line is None or not isinstance(scene.parent(node), cst.Expr) or not draft.stands_alone(line) or not plain:
-            raise unsafe("xml.sax.parse makes a parser that cannot be reached, and the call is no plain statement with two arguments")
+            raise unsafe("the call makes a parser that cannot be reached, and is no plain statement with two arguments")
         parser = next((name for name in ("parser", "sax_parser", "_sax_parser") if not scene.is_bound(name) and not scene.uses(name)), None)
         if parser is None:
             raise unsafe("every name for the parser is taken")
@@ -69,7 +67,11 @@ class SaxExternalEntities(Transform):
             f"{parser}.setContentHandler({handler})",
         ]
         draft.add_lines_before(line, statements)
-        draft.replace(node, f"{parser}.parse({source})")
+        if scene.name(node.func) == "xml.sax.parseString":
+            draft.replace(node, f"{parser}.feed({source})")
+            draft.add_lines_after(line, [f"{parser}.close()"])
+        else:
+            draft.replace(node, f"{parser}.parse({source})")
         draft.release(node.func)
         return True
 

@@ -35,7 +35,9 @@ class YamlSafeLoad(Transform):
             return False
         function = scene.name(node.func)
         module, _, member = function.rpartition(".")
-        if module != "yaml" or member not in (_SAFE | _ALIASES):
+        if function == "ruamel.yaml.YAML":
+            return self._kind(node, draft)
+        if module not in ("yaml", "ruamel.yaml") or member not in (_SAFE | _ALIASES):
             return False
         if member in _ALIASES:
             draft.replace_func(node, draft.sibling(node.func, _ALIASES[member]))
@@ -53,11 +55,18 @@ class YamlSafeLoad(Transform):
             draft.release(loader.value)
         return True
 
+    def _kind(self, node: cst.Call, draft: Draft) -> bool:
+        kind = argument(node, "typ", 0)
+        if kind is None or not isinstance(kind.value, cst.SimpleString) or kind.value.evaluated_value != "unsafe":
+            return False
+        draft.replace(kind.value, '"safe"')
+        return True
+
     def _is_unsafe(self, loader: cst.Arg, scene: Scene) -> bool:
         names = scene.names(loader.value)
-        members = {name.removeprefix("yaml.").removeprefix("loader.").removeprefix("cyaml.") for name in names}
+        members = {name.rpartition(".")[2] for name in names}
         if members and members <= _SAFE_LOADERS:
             return False
-        if members and members <= _UNSAFE_LOADERS and all(name.startswith("yaml.") for name in names):
+        if members and members <= _UNSAFE_LOADERS and all(name.startswith(("yaml.", "ruamel.yaml.")) for name in names):
             return True
         raise ambiguous(f"the loader `{scene.code(loader.value)}` is not one of PyYAML's own")

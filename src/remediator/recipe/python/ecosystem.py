@@ -28,6 +28,7 @@ _MOST_FILES = 3000
 _MOST_MODULES = 600
 _MODULE_SECONDS = 60.0
 _BUILD_SECONDS = 300.0
+_TEST_SECONDS = 60.0
 
 
 class PythonEcosystem(Ecosystem):
@@ -104,6 +105,8 @@ class PythonEcosystem(Ecosystem):
         job = {
             **_job(plan),
             "options": [*plan.runner_options, "-o", f"python_files={' '.join([*plan.python_files, *names])}"],
+            "folder": plan.folder,
+            "test_seconds": max(_TEST_SECONDS, plan.timeout_seconds / 5),
             "arguments": _files_of(only) if only and plan.runner == "pytest" else list(plan.test_arguments),
             "pattern": plan.test_pattern,
             "only": list(only),

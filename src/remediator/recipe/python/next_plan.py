@@ -10,7 +10,7 @@ from remediator.recipe.python.symptoms import Remedy, remedies
 
 # Where pytest itself breaks, an older one, and in the end none.
 _PYTEST_STEPS = ("pytest<8", "pytest<7", "pytest<5")
-_LAST_RESORTS = ("static", "unittest", "pytest-step", "older")
+_LAST_RESORTS = ("static", "pytest-step", "older", "folder")
 
 
 def next_plan(plan: Plan, stage: str, log: str) -> tuple[Plan, list[str]]:
@@ -58,6 +58,8 @@ def _applied(plan: Plan, remedy: Remedy) -> Plan:
         case "django" if plan.django_settings and "DJANGO_SETTINGS_MODULE" not in plan.env:
             env = {**plan.env, "DJANGO_SETTINGS_MODULE": plan.django_settings}
             return plan.model_copy(update={"env": env, "requirements": with_requirement(plan.requirements, "pytest-django")})
+        case "folder" if plan.folder == "." and len(plan.test_arguments) == 1 and not plan.test_arguments[0].endswith(".py"):
+            return plan.model_copy(update={"folder": plan.test_arguments[0]})
         case "older":
             return _older(plan)
         case "static":

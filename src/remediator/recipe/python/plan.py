@@ -66,6 +66,7 @@ class Plan(Record):
     runner: str = "pytest"
     runner_options: tuple[str, ...] = ()
     test_arguments: tuple[str, ...] = ()
+    folder: str = "."
     test_pattern: str = "test*.py"
     test_folders: tuple[str, ...] = ()
     python_files: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from remediator.recipe.python.distributions import distribution_of, plugin_of
 
 
 class Remedy(NamedTuple):
-    """One change of a plan. `kind` is constrain, build, require, older, newer, warnings, static, unittest, forget or env."""
+    """One change of a plan. `kind` is constrain, build, require, forget, older, warnings, folder, django, static or pytest-step."""
 
     kind: str
     value: str
@@ -71,7 +71,7 @@ _TABLE = (
     # pytest is too new
     _Symptom(r"\[pytest\] section in setup\.cfg files is no longer supported", "constrain", "pytest<4"),
     _Symptom(r"AssertionRewritingHook\.is_package\(\) method is missing", "constrain", "pytest<5"),
-    _Symptom(r"yield tests were removed in pytest 4|yield_tests were removed", "constrain", "pytest<4"),
+    _Symptom(r"yield tests were removed in pytest 4|'yield' keyword is allowed in fixtures, but not in tests", "constrain", "pytest<4"),
     _Symptom(r'Fixture ".*" called directly', "constrain", "pytest<4"),
     _Symptom(r"'(Function|TestCaseFunction|Node|Item|Module)' object has no attribute 'get_marker'", "constrain", "pytest<4"),
     _Symptom(r"'Metafunc' object has no attribute '(addcall|funcargnames)'|has no attribute 'getfuncargvalue'", "constrain", "pytest<4"),
@@ -185,6 +185,7 @@ _TABLE = (
         "cryptography<40",
     ),
     # the project's own settings
+    _Symptom(r"FileNotFoundError: \[Errno 2\] No such file or directory: '(?!/)[\w.]", "folder"),
     _Symptom(
         r"(?m)^E\s+(?:[\w.]+\.)?(?:Pending)?DeprecationWarning:|^E\s+(?:[\w.]+\.)?(?:Future|User|Syntax|Resource|PytestWarning|PytestUnknownMark|PytestReturnNotNone|PytestUnraisableException)\w*:",
         "warnings",
@@ -204,12 +205,15 @@ _UNSOLVABLE = re.compile(
     r"there (?:is|are) no versions? of ([\w.-]+?)(?:[<>=!~{]|\b)"
 )
 _FAILED_BUILD = re.compile(r"(?:Failed to (?:build|download and build)|Building) `?([\w.-]+)[=@ ]+=?([\w.]+)`?")
+_WARNINGS = re.compile(r"(?ms)^=+ warnings summary .*?^(?==)")
 _LOG_CHARS = 400_000
 
 
 def remedies(log: str, own_modules: frozenset[str]) -> Iterator[Remedy]:
     """Yield what to change, the surest first. `own_modules` are the project's, which no distribution may replace."""
     text = log if len(log) <= _LOG_CHARS else log[: _LOG_CHARS // 2] + log[-_LOG_CHARS // 2 :]
+    # A warning is no failure, but often has the words of one.
+    text = _WARNINGS.sub("", text)
     for pattern, symptom in _COMPILED:
         found = pattern.search(text)
         if found:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -24,6 +25,7 @@ def main(job: dict[str, Any]) -> None:
 
     watch(job["root"], job["lines"], lambda path, line: channel.send_from_anywhere("line", path, line))
     find_tree_first(job)
+    os.chdir(os.path.join(job["root"], job["folder"]))
     arguments = _arguments(job, str(pytest.__version__))
     channel.send("start", "pytest " + str(pytest.__version__), sys.version.split()[0], arguments)
     sys.argv = [os.path.join(sys.prefix, "bin", "pytest"), *arguments]
@@ -44,7 +46,21 @@ def _arguments(job: dict[str, Any], version: str) -> list[str]:
         options += ["-o", "cache_dir=" + job["pycache"] + "-cache"]
     if number >= (3, 5):
         options += ["--rootdir=" + job["root"]]
-    return [*options, *job["options"], *job["arguments"]]
+    arguments = list(job["arguments"])
+    if job["folder"] != ".":
+        # Arguments are told from the root of the tree, wherever the tests are started.
+        arguments = [os.path.join(job["root"], argument) for argument in arguments]
+    return [*options, *job["options"], *arguments]
+
+
+class TestTimeoutError(Exception):
+    """A test ran longer than any one test may."""
+
+    __test__ = False
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise TestTimeoutError("this test ran longer than any one test may")
 
 
 class Reporter:
@@ -55,6 +71,7 @@ class Reporter:
         self._canaries: list[str] = job["canaries"]
         self._only = frozenset(job["only"])
         self._root: str = job["root"]
+        self._seconds: float = job["test_seconds"]
         self._skips = skips
         self._xfail = xfail
         self._numbers: dict[int, int] = {}
@@ -63,7 +80,10 @@ class Reporter:
 
     def pytest_configure(self, config: Any) -> None:
         """Have the canaries collected where no argument leads to them."""
-        config.args = [*config.args, *(path for path in self._canaries if not _reached(path, config.args, self._root))]
+        config.args = [
+            *config.args,
+            *(os.path.join(self._root, path) for path in self._canaries if not _reached(path, config.args, self._root)),
+        ]
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> Iterator[None]:
         """Keep to the tests that were asked for, after everybody else had his say."""
@@ -104,6 +124,16 @@ class Reporter:
         if same and report.outcome == "passed" and raised not in ("", "skip", "xfail"):
             self._channel.send("phase", number, when, raised, "passed", False)
 
+    def pytest_runtest_protocol(self) -> Iterator[None]:
+        """Interrupt a test that hangs, so that the others still have their turn; it fails."""
+        before = signal.signal(signal.SIGALRM, _interrupt)
+        signal.setitimer(signal.ITIMER_REAL, self._seconds)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
     def pytest_internalerror(self, excrepr: Any) -> None:
         """Tell that pytest itself broke."""
         self._channel.send("internal", shortened(str(excrepr)))
@@ -135,6 +165,7 @@ def _registered(pytest: Any, channel: Channel, job: dict[str, Any]) -> Reporter:
     mark(tryfirst=True)(Reporter.pytest_configure)
     mark(hookwrapper=True, trylast=True)(Reporter.pytest_collection_modifyitems)
     mark(hookwrapper=True, tryfirst=True)(Reporter.pytest_runtest_makereport)
+    mark(hookwrapper=True, tryfirst=True)(Reporter.pytest_runtest_protocol)
     skips = (pytest.skip.Exception, unittest.SkipTest)
     return Reporter(channel, job, skips, getattr(pytest.xfail, "Exception", None))
 

@@ -23,6 +23,7 @@ def main(job: dict[str, Any]) -> None:
 
     watch(job["root"], job["lines"], lambda path, line: channel.send_from_anywhere("line", path, line))
     find_tree_first(job)
+    os.chdir(os.path.join(job["root"], job["folder"]))
     channel.send("start", "unittest", sys.version.split()[0], job["arguments"])
     sys.argv = ["python -m unittest", *job["arguments"]]
     suite = unittest.TestSuite(_loaded(unittest, channel, job))

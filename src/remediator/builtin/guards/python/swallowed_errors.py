@@ -27,7 +27,7 @@ def swallowed_errors(module: Module) -> Iterator[Trait]:
     """Yield broad handlers, broad suppression, returns in `finally`, contexts that eat errors, and silenced warnings."""
     for node in module.nodes:
         owner = module.owner(node)
-        if isinstance(node, ast.ExceptHandler) and not _raises(node.body):
+        if isinstance(node, ast.ExceptHandler):
             yield from _handler(node, owner, module)
         elif isinstance(node, (ast.Assign, ast.AnnAssign)) and _names_everything(node.value, module):
             yield Trait(CODE, f"{owner}:list", node.lineno, "a list of errors to catch takes in everything")
@@ -50,8 +50,15 @@ def _raises(body: list[ast.stmt]) -> bool:
     return bool(body) and isinstance(body[-1], ast.Raise)
 
 
+def _raises_again(body: list[ast.stmt]) -> bool:
+    return isinstance(body[-1], ast.Raise) and body[-1].exc is None
+
+
 def _handler(node: ast.ExceptHandler, owner: str, module: Module) -> Iterator[Trait]:
-    if is_broad(node.type, module):
+    if _raises(node.body):
+        if is_broad(node.type, module) and not _raises_again(node.body):
+            yield Trait(CODE, f"{owner}:turned", node.lineno, "every error is turned into another one", certain=False)
+    elif is_broad(node.type, module):
         name = ast.unparse(node.type) if node.type else ""
         yield Trait(CODE, f"{owner}:broad", node.lineno, f"`except {name}`".replace(" `", "`") + " catches everything and goes on")
     elif all(_is_silent(statement) for statement in node.body):
