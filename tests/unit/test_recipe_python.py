@@ -88,6 +88,13 @@ setup(name='x', version=read('v'), install_requires=needs, extras_require=extra,
     assert told["ext_modules"]
 
 
+@pytest.mark.parametrize(
+    "script", [b"x = 'a'\n" + b"x = x + x\n" * 200 + b"setup(name=x)", b"setup(name=" + b"+".join([b"x"] * 20_000) + b")"]
+)
+def test_a_setup_script_cannot_fill_our_memory_or_stack(script: bytes) -> None:
+    assert setup_arguments(script, (3, 9)) == {}
+
+
 @pytest.mark.parametrize("script", [b"print 'python 2'", b"\0", b"(" * 5000, b"\xff\xfe"])
 def test_a_setup_script_that_does_not_parse_says_nothing(script: bytes) -> None:
     assert setup_arguments(script, (3, 9)) == {}
@@ -319,6 +326,7 @@ BASIC = Plan(
     images=("python3.11", "python3.9"),
     distribution="thing",
     packages=("thing",),
+    day="2026-01-01",
     test_arguments=("tests",),
     requirements=("pytest",),
 )
@@ -338,6 +346,7 @@ BASIC = Plan(
         ("test", "'yield' keyword is allowed in fixtures, but not in tests (test_x)", {"constraints": ("pytest<4",)}),
         ("prepare", "error in x setup command: use_2to3 is invalid.", {"build_constraints": ("setuptools<58",)}),
         ("prepare", "ModuleNotFoundError: No module named 'setuptools.command.test'", {"build_constraints": ("setuptools<72",)}),
+        ("prepare", "warning: x is missing an upload date", {"day": ""}),
         ("prepare", "something nobody knows", {"install": "static"}),
     ],
 )
@@ -397,6 +406,12 @@ def test_only_new_and_changed_lines_count_as_changed() -> None:
     tree = base.replaced({"a.py": b"one\n2\nthree\nfour\n", "new.py": b"x\ny\n", "b.txt": b"y"})
     assert changed_lines(base, tree) == {"a.py": [2, 4], "new.py": [1, 2]}
     assert changed_lines(base, base) == {}
+
+
+def test_a_huge_change_is_compared_in_time() -> None:
+    old = FakeTree({"a.py": "".join(f"a{n % 9}\n" for n in range(30_000))})
+    new = FakeTree({"a.py": "".join(f"{'b' if n == 5 else 'a'}{n % 7}\n" for n in range(30_000))})
+    assert changed_lines(old, new) == {"a.py": [6]}
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,7 @@ def test_taxa_message_arguments_and_nested_bases_are_followed() -> None:
         ({"byteOffset": 8, "byteLength": 3}, "two", (2, 1, 2, 4)),
         ({"charOffset": 0, "charLength": 3}, "one", (1, 1, 1, 4)),
         ({}, "one", (1, 1, 1, 4)),
+        ({"startLine": 1, "startColumn": 3, "endColumn": 99}, "e = 1", (1, 3, 1, 8)),
     ],
 )
 def test_regions_of_every_kind(region: dict[str, Any], snippet: str, place: tuple[int, int, int, int]) -> None:
@@ -93,6 +94,7 @@ def test_columns_are_counted_as_the_run_says() -> None:
         {"startLine": 9},
         {"startLine": 1, "startColumn": 90},
         {"startLine": 2, "endLine": 1},
+        {"startLine": 1, "startColumn": 4, "endColumn": 2},
         {"startLine": -1},
         {"byteOffset": 5, "byteLength": 500},
         {"charOffset": -1},
@@ -265,6 +267,7 @@ def test_fixes_become_edits() -> None:
     [
         fix("3", {"startLine": 99}),
         fix("3", {"startLine": 1}, "../../x"),
+        fix("3", {"startLine": 1, "endColumn": 99}),
         fix("3", {}),
         {
             "artifactChanges": [

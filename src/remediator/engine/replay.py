@@ -56,6 +56,8 @@ class Replayer:
                 note=self._note,
             )
             if request.recipe is not None:
+                if ":" in request.recipe.image:
+                    raise EvidenceError(f"the bundle's recipe names an image of this machine: {request.recipe.image[:80]}")
                 await project.use_recipe(request.recipe)
             return await judge(project, request.finding, request.patch, request.required, self._on_check)
 
@@ -64,12 +66,14 @@ class Replayer:
         if self._playbook:
             return load_playbook(self._playbook)
         known = [load_playbook(name) for name in {*playbook_names(), self._settings.playbook}]
-        if not any(_judges_alike(recorded, ours) for ours in known):
+        alike = next((ours for ours in known if _judges_alike(recorded, ours)), None)
+        if alike is None:
             raise PlaybookError(
                 f"the bundle was judged by a playbook that is none of yours: {recorded.name}",
                 hint="read its playbook.yaml, then name the one to judge by: --playbook NAME-OR-FILE",
             )
-        return recorded.model_copy(update={"fix": (), "submit": ()})
+        # The options of a sandbox name an engine, host files and registries: those are ours to choose, never a stranger's.
+        return recorded.model_copy(update={"fix": (), "submit": (), "sandbox": alike.sandbox})
 
     async def _base(self, request: ReplayRequest) -> tuple[GitStore, Tree]:
         if self._source is None and request.base.included:

@@ -15,6 +15,8 @@ from remediator.records.record import Record, canonical_json, digest_of
 from remediator.records.verdict import Check, Verdict
 from remediator.redact import printable
 
+RULES = 1
+"""Counts up with every change of what is compared: digests of different rules say nothing about each other."""
 _VOLATILE = frozenset(
     (
         "seconds",

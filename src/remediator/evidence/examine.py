@@ -12,6 +12,7 @@ from remediator.errors import EvidenceError
 from remediator.evidence import attest
 from remediator.evidence.attest import SignatureState
 from remediator.evidence.base import ARCHIVE, Base
+from remediator.evidence.comparison import RULES
 from remediator.evidence.content import MANIFEST, SCHEMA, Attempt, carried, json_file, named_by
 from remediator.evidence.keys import TrustedKeys
 from remediator.evidence.parse import checked, json_of, optional_of, record_of
@@ -142,7 +143,7 @@ def _parsed(files: Mapping[str, bytes], manifest: list[dict[str, Any]], statemen
             tools={str(name): str(version) for name, version in case["tools"].items()},
             at=str(statement["predicate"].get("at", "")),
             files=files,
-            notes=_notes(base, with_scrubbed),
+            notes=_notes(base, with_scrubbed, other_rules=_other_rules(statement)),
         )
     except KeyError as error:
         told = f"{error.args[0]} is missing from the bundle" if error.args[0] not in _CASE_KEYS else f"case.json: lacks {error.args[0]!r}"
@@ -174,15 +175,24 @@ def _agrees(bundle: Bundle, files: Mapping[str, bytes], manifest: list[dict[str,
     if bundle.chosen is not None and (bundle.verdict is None or bundle.verdict.outcome != "verified"):
         raise EvidenceError("verdict.json: the patch that was chosen is not verified")
     told = {**statement, "predicate": {key: value for key, value in statement["predicate"].items() if key != "signer"}}
-    if told != _expected_statement(files, bundle.at):
+    if told != _expected_statement(files, bundle.at, told):
         raise EvidenceError(f"{attest.FILE}: says something else than the files that it is about")
 
 
-def _expected_statement(files: Mapping[str, bytes], at: str) -> Any:
+def _expected_statement(files: Mapping[str, bytes], at: str, told: dict[str, Any]) -> Any:
     try:
-        return json.loads(json_file(statement_of(files, at)))
+        expected = json.loads(json_file(statement_of(files, at)))
     except (KeyError, TypeError, AttributeError) as error:
         raise EvidenceError(f"{attest.FILE}: the files that it is about lack what it must say") from error
+    if "evidenceDigest" in expected["predicate"] and _other_rules(told):
+        expected["predicate"]["evidenceDigest"] = told["predicate"]["evidenceDigest"]
+    return expected
+
+
+def _other_rules(statement: dict[str, Any]) -> bool:
+    """Return whether the evidence digest was made by another release's rules: then it is a number that we cannot check."""
+    found = statement["predicate"].get("evidenceDigest")
+    return isinstance(found, dict) and found.keys() == {"rules", "sha256"} and type(found["rules"]) is int and found["rules"] != RULES
 
 
 def _verdict_agrees(bundle: Bundle, attempt: Attempt, folder: str, logs: frozenset[str]) -> None:
@@ -212,7 +222,7 @@ def _evidence_agrees(bundle: Bundle, files: Mapping[str, bytes]) -> None:
             raise EvidenceError(f"{folder}: does not hold the checks of the verdict")
 
 
-def _notes(base: Base, scrubbed: list[str]) -> tuple[str, ...]:
+def _notes(base: Base, scrubbed: list[str], *, other_rules: bool) -> tuple[str, ...]:
     found = []
     if not base.included:
         found.append(f"the base tree is not here ({base.reason}): a replay needs the source")
@@ -220,4 +230,6 @@ def _notes(base: Base, scrubbed: list[str]) -> tuple[str, ...]:
         found.append(f"{len(base.omitted)} entries of the base tree are known by id only (submodules, links that leave the tree)")
     if "recipe.json" in scrubbed or "playbook.yaml" in scrubbed:
         found.append("a secret or a host folder was blanked in the recipe or playbook: a replay may need it set again")
+    if other_rules:
+        found.append("the evidence digest was made by the rules of another release: it was not checked, the evidence itself was")
     return tuple(found)

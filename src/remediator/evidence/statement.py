@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from remediator.evidence import attest
-from remediator.evidence.comparison import evidence_digest
+from remediator.evidence.comparison import RULES, evidence_digest
 from remediator.evidence.parse import json_of, record_of
 from remediator.records.record import digest_of
 from remediator.records.verdict import Verdict
@@ -37,7 +37,7 @@ def statement_of(files: Mapping[str, bytes], at: str) -> dict[str, Any]:
         told = verdict.as_json()
         predicate["verdict"] = {key: told[key] for key in ("patch_id", "finding_id", "outcome", "level", "required", "reason")}
         predicate["checks"] = [{key: check[key] for key in ("name", "level", "status", "reason")} for check in told["checks"]]
-        predicate["evidenceDigest"] = evidence_digest(verdict)
+        predicate["evidenceDigest"] = {"rules": RULES, "sha256": evidence_digest(verdict).removeprefix("sha256:")}
     return attest.statement(subject, {**predicate, "at": at} if at else predicate)
 
 

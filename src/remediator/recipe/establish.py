@@ -16,6 +16,7 @@ from remediator.recipe.preparing import Keep, Note, prepared_image
 from remediator.records.recipe import Baseline, Recipe, TestOutcome
 from remediator.records.record import canonical_json
 from remediator.records.source import Source
+from remediator.redact import printable
 
 _HEALTHY_SHARE = 0.9
 _TAIL_CHARS = 1500
@@ -43,7 +44,8 @@ async def establish(tree: Tree, source: Source, hints: Hints, provider: SandboxP
     if best.measured is None:
         raise RecipeError(
             f"{source.name}: none of {len(attempts)} attempts could be prepared",
-            hint="; ".join(attempt.story for attempt in attempts) + f"; the last log ends: {attempts[-1].log[-_TAIL_CHARS:]}",
+            hint="; ".join(attempt.story for attempt in attempts)
+            + f"; the last log ends: {printable(attempts[-1].log[-_TAIL_CHARS:], keep_newlines=True)}",
         )
     told = [attempt.story + (" — taken" if attempt is best else "") for attempt in attempts]
     recipe = best.recipe.model_copy(update={"notes": (*best.recipe.notes, *told)})

@@ -11,6 +11,7 @@ from remediator.errors import RecipeError
 from remediator.records.recipe import Recipe, RecipeStep
 from remediator.records.record import canonical_json, digest_of
 from remediator.records.source import Source
+from remediator.redact import printable
 
 Keep = Callable[[str, bytes], str]
 _TAIL_CHARS = 1500
@@ -40,7 +41,7 @@ async def prepare(recipe: Recipe, tree: Tree, source: Source, provider: SandboxP
     if not prepared.image:
         raise RecipeError(
             f"{source.name}: the recipe {recipe.name!r} could not be prepared",
-            hint=f"the end of the log ({prepared.log_digest}): {prepared.log[-_TAIL_CHARS:]}",
+            hint=f"the end of the log ({prepared.log_digest}): {printable(prepared.log[-_TAIL_CHARS:], keep_newlines=True)}",
         )
     return prepared.image
 

@@ -27,6 +27,7 @@ class SarifPlaces:
 
     def __init__(self, run: JsonNode, read: Callable[[str], bytes | None], root: str = "") -> None:
         self._read = read
+        self._there: dict[str, bool] = {}
         self._artifacts = run.items("artifacts")
         self._bases = dict(run.members("originalUriBaseIds"))
         self._utf16 = run.text("columnKind") != "unicodeCodePoints"
@@ -43,9 +44,14 @@ class SarifPlaces:
         if not uri:
             raise PlaceError("", "the location names no file")
         path = self._resolved(uri, base)
-        if self._read(path) is None:
+        if not self._exists(path):
             raise PlaceError(path, "the tree has no such file")
         return path
+
+    def _exists(self, path: str) -> bool:
+        if path not in self._there:
+            self._there[path] = self._read(path) is not None
+        return self._there[path]
 
     def source(self, path: str) -> SourceText:
         """Return the text of a file. Raises PlaceError."""
@@ -60,42 +66,44 @@ class SarifPlaces:
     def location(self, physical: JsonNode) -> Location:
         """Return the location of a physicalLocation. Raises PlaceError."""
         path = self.path(physical.object("artifactLocation"))
-        return self.region(path, physical.object("region"))
+        # Tools are careless about where a statement ends: an end past its line is the line's end. The start must be right.
+        return self._located(path, physical.object("region"), careless=True)
 
     def region(self, path: str, region: JsonNode) -> Location:
-        """Return the location of a region; one without a place is the start of the file. Raises PlaceError."""
+        """Return the exact location of a region; one without a place is the start of the file. Raises PlaceError."""
+        return self._located(path, region, careless=False)
+
+    def _located(self, path: str, region: JsonNode, *, careless: bool) -> Location:
         source = self.source(path)
         try:
-            start, end = self._span(source, region)
+            start, end = self._span(source, region, careless)
             return source.location(path, start, end)
         except (ValueError, UnicodeError) as error:
             raise PlaceError(path, f"{region.where} is not in the file: {error}") from error
 
-    def _span(self, source: SourceText, region: JsonNode) -> tuple[int, int]:
+    def _span(self, source: SourceText, region: JsonNode, careless: bool) -> tuple[int, int]:
         line = region.number("startLine")
         if line is not None:
-            return self._line_span(source, region, line)
+            return self._line_span(source, region, line, careless)
         if (at := region.number("byteOffset")) is not None:
             return at, at + (region.number("byteLength") or 0)
         if (at := region.number("charOffset")) is not None:
             return self._char_span(source, at, region.number("charLength") or 0)
         return 0, 0
 
-    def _line_span(self, source: SourceText, region: JsonNode, line: int) -> tuple[int, int]:
+    def _line_span(self, source: SourceText, region: JsonNode, line: int, careless: bool) -> tuple[int, int]:
         last = region.number("endLine") or line
         column, end_column = region.number("startColumn") or 1, region.number("endColumn")
         start = self._offset(source, line, column)
-        end = (
-            self._offset(source, last, len(source.line(last)) + 1, counted=True)
-            if end_column is None
-            else self._offset(source, last, end_column)
-        )
+        end = source.offset(last, len(source.line(last)) + 1)
+        if end_column is not None and not (careless and end_column > len(source.line(last)) + 1):
+            end = self._offset(source, last, end_column)
         if end < start:
             raise ValueError("it ends before it starts")
         return start, end
 
-    def _offset(self, source: SourceText, line: int, column: int, *, counted: bool = False) -> int:
-        return source.offset_utf16(line, column) if self._utf16 and not counted else source.offset(line, column)
+    def _offset(self, source: SourceText, line: int, column: int) -> int:
+        return source.offset_utf16(line, column) if self._utf16 else source.offset(line, column)
 
     def _char_span(self, source: SourceText, at: int, length: int) -> tuple[int, int]:
         text = decoded(source.data)
@@ -142,7 +150,7 @@ class SarifPlaces:
         for prefix in self._prefixes:
             if path.startswith(prefix.rstrip("/") + "/"):
                 inside = path[len(prefix.rstrip("/")) + 1 :]
-                if self._read(posixpath.normpath(inside)) is not None:
+                if self._exists(posixpath.normpath(inside)):
                     return inside
         raise PlaceError(path, "the location is outside of the tree")
 
@@ -159,7 +167,7 @@ class SarifPlaces:
             return ""
         parts = paths[0].split("/")
         fits = ["/".join(parts[:cut]) + "/" for cut in range(1, len(parts))]
-        fits = [root for root in fits if all(path.startswith(root) and self._read(path[len(root) :]) is not None for path in paths)]
+        fits = [root for root in fits if all(path.startswith(root) and self._exists(path[len(root) :]) for path in paths)]
         return fits[0] if len(fits) == 1 else ""
 
 

@@ -12,7 +12,7 @@ from securesystemslib.signer import SSlibKey
 from remediator.errors import EvidenceError
 from remediator.evidence import attest
 from remediator.evidence.attest import check, pae, sign, statement
-from remediator.evidence.comparison import evidence_digest
+from remediator.evidence.comparison import RULES, evidence_digest
 from remediator.evidence.keys import SigningKey, TrustedKeys
 from remediator.records import canonical_json
 
@@ -68,7 +68,10 @@ def test_statement_is_what_in_toto_asks_for(world, ref):
         str(path.relative_to(ref.path)) for path in ref.path.rglob("*") if path.is_file() and path.name != attest.FILE
     }
     assert body["predicate"]["verdict"]["outcome"] == "verified"
-    assert body["predicate"]["evidenceDigest"] == evidence_digest(world.content.attempts[1].verdict)
+    assert body["predicate"]["evidenceDigest"] == {
+        "rules": RULES,
+        "sha256": evidence_digest(world.content.attempts[1].verdict).removeprefix("sha256:"),
+    }
 
 
 def test_signature_does_not_travel_to_another_payload_type():

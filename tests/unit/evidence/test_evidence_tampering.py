@@ -16,6 +16,7 @@ from remediator.errors import EvidenceError
 from remediator.evidence import attest
 from remediator.evidence.attest import sign
 from remediator.evidence.bundle import read, write
+from remediator.evidence.comparison import RULES
 from remediator.evidence.compress import compress, decompress
 from remediator.evidence.container import pack_files, read_files, unpack_files
 from remediator.evidence.content import json_file
@@ -175,11 +176,26 @@ def test_signed_evidence_that_is_not_the_verdicts_is_refused(files, resealed):
 
 def test_statement_that_says_something_else_than_the_files_is_refused(files):
     rest = {name: data for name, data in files.items() if name != attest.FILE}
-    for change in ({"evidenceDigest": "sha256:0"}, {"case": {}}, {"note": "more"}):
+    for change in (
+        {"evidenceDigest": "sha256:0"},
+        {"evidenceDigest": {"rules": RULES, "sha256": "0" * 64}},
+        {"case": {}},
+        {"note": "more"},
+    ):
         body = statement_of(rest, "")
         body["predicate"] |= change
         with pytest.raises(EvidenceError, match="says something else than the files"):
             examine({**rest, attest.FILE: sign(body, SigningKey.generate())}, TrustedKeys())
+
+
+def test_evidence_digest_of_another_releases_rules_is_said_and_not_believed(files):
+    rest = {name: data for name, data in files.items() if name != attest.FILE}
+    body = statement_of(rest, "")
+    body["predicate"]["evidenceDigest"] = {"rules": RULES + 1, "sha256": "0" * 64}
+
+    notes = examine({**rest, attest.FILE: sign(body, SigningKey.generate())}, TrustedKeys()).notes
+
+    assert any("rules of another release" in note for note in notes)
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"7", b"null", b"{}", b"[[]]", b"[" * 100_000, b'{"a": ' + b"9" * 5000 + b"}"])

@@ -57,6 +57,13 @@ def _literal(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\t", "\\t") + '"'
 
 
+def check_not_windows(call: cst.Call, scene: Scene) -> None:
+    """Raise RefusedError where a command is for Windows, whose own shell finds and splits in another way."""
+    for around in scene.parents(call):
+        if isinstance(around, cst.If | cst.IfExp) and re.search(r"['\"](?:nt|win32|[Ww]indows|win|cygwin)['\"]", scene.code(around.test)):
+            raise unsafe("the command depends on whether the system is Windows")
+
+
 def local_command(node: cst.BaseExpression, scene: Scene) -> cst.BaseExpression:
     """Return the expression that a variable stands for, where it is assigned once, used once, and in the same function."""
     if not isinstance(node, cst.Name):

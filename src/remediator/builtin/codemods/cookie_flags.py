@@ -43,7 +43,8 @@ class CookieFlags(Transform):
         """Give the flags to `set_cookie`."""
         if not isinstance(node, cst.Call) or not isinstance(node.func, cst.Attribute):
             return False
-        if node.func.attr.value not in ("set_cookie", "set_signed_cookie") or not node.args:
+        if node.func.attr.value not in ("set_cookie", "set_signed_cookie") or argument(node, "value", 1) is None:
+            # With one argument it is a cookie that is put into a jar.
             return False
         wanted = [flag for flag in (_SECURE, _HTTP_ONLY, _SAME_SITE) if flag.cwe & draft.cwe]
         if draft.variant or not wanted:

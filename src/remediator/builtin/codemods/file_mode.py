@@ -40,7 +40,7 @@ class FileMode(Transform):
             return False
         name = scene.name(node.func)
         if name == "os.umask":
-            return self._umask(node, draft)
+            return self._umask(node, scene, draft)
         arg = argument(node, *_FUNCTIONS[name]) if name in _FUNCTIONS else _path_chmod(node, scene)
         if arg is None:
             return False
@@ -55,9 +55,11 @@ class FileMode(Transform):
             draft.behaviour = "Members of the group and other users can neither read, write nor run what is there."
         return True
 
-    def _umask(self, node: cst.Call, draft: Draft) -> bool:
+    def _umask(self, node: cst.Call, scene: Scene, draft: Draft) -> bool:
         if len(node.args) != 1 or not isinstance(node.args[0].value, cst.Integer):
             return False
+        if not isinstance(scene.parent(node), cst.Expr):
+            raise ambiguous("the mask that was there is asked for, so this one may hold for a moment only")
         mask = node.args[0].value.evaluated_value
         if mask & _OTHERS_MAY_WRITE == _OTHERS_MAY_WRITE:
             return False

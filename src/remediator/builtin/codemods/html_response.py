@@ -39,19 +39,25 @@ class HtmlResponse(Transform):
         if "<script" in template.value.lower() or template.value.lstrip()[:1] in ("{", "["):
             raise ambiguous("the response is, or holds, something other than HTML")
         values = escaped_values(template)
+        if not django:
+            return _escape_each(template, node, scene, draft)
         try:
             source = template.render(["{}"] * len(values), Style.braces)
         except TemplateError as error:
             raise unsafe(str(error)) from error
-        if django:
-            draft.replace(body, f"{draft.member('django.utils.html', 'format_html', node)}({source}, {', '.join(values)})")
-        else:
-            draft.replace(body, f"{_markup(draft, node)}({source}).format({', '.join(values)})")
+        draft.replace(body, f"{draft.member('django.utils.html', 'format_html', node)}({source}, {', '.join(values)})")
         return True
 
 
-def _markup(draft: Draft, near: cst.CSTNode) -> str:
-    return draft.member("markupsafe", "Markup", near)
+def _escape_each(template: Template, node: cst.CSTNode, scene: Scene, draft: Draft) -> bool:
+    escape = draft.member("markupsafe", "escape", node)
+    for hole in template.holes:
+        if hole.expression is None or scene.parent(hole.expression) is None:
+            raise unsafe(f"`{hole.code}` does not stand in the code as such")
+        code = f"{escape}({scene.code(hole.expression)})"
+        # Beside a plus sign, escaped text would escape the text before it as well; as a plain string it does not.
+        draft.replace(hole.expression, f"str({code})" if hole.is_text else code)
+    return True
 
 
 def _body(node: cst.CSTNode, scene: Scene) -> tuple[cst.BaseExpression, bool] | None:

@@ -22,7 +22,7 @@ class JinjaAutoescape(Transform):
         "Values in templates named .html, .htm or .xml, and in templates from strings, are escaped: markup in them shows as text "
         "unless it is marked as safe. Other templates stay as they are. Needs Jinja2 2.9 or later."
     )
-    declines = "`autoescape` is a variable or a function, or arguments are unpacked."
+    declines = "`autoescape` is a variable or a function, the environment has marks of its own, or arguments are unpacked."
 
     def apply(self, node: cst.CSTNode, scene: Scene, draft: Draft) -> bool:
         """Give `autoescape=select_autoescape()`."""
@@ -35,6 +35,8 @@ class JinjaAutoescape(Transform):
             ):
                 return False
             raise ambiguous("whether values are escaped is decided elsewhere")
+        if any(argument(node, name) is not None for name in ("block_start_string", "variable_start_string")):
+            raise ambiguous("the environment has marks of its own, as for a language that is not HTML")
         if has_stars(node) or sum(arg.keyword is None for arg in node.args) > 12:
             raise unsafe("the arguments cannot all be seen")
         chooser = draft.member("jinja2", "select_autoescape", node) + "()"

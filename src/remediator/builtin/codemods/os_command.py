@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import libcst as cst
 
-from remediator.builtin.codemods.command_list import command_list, local_command
+from remediator.builtin.codemods.command_list import check_not_windows, command_list, local_command
 from remediator.builtin.codemods.draft import Draft
 from remediator.builtin.codemods.scene import Scene
 from remediator.builtin.codemods.transform import Transform, unsafe
@@ -101,6 +101,7 @@ class AsyncioExec(Transform):
 
 
 def _replace_command(node: cst.Call, scene: Scene, draft: Draft) -> None:
+    check_not_windows(node, scene)
     expression = local_command(node.args[0].value, scene)
     draft.replace_span(scene.span(expression), command_list(expression, scene))
 

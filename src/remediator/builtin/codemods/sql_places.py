@@ -48,6 +48,10 @@ def value_places(template: Template, *, doubly: str) -> tuple[dict[int, tuple[st
                 [*([f'"{inside}"'] if inside else []), hole.text_code if inside or rest else value, *([f'"{rest}"'] if rest else [])]
             )
             # The closing mark comes with the next text.
+        if not mark and _is_alone_in_list(before, after):
+            raise needs_design(f"`{hole.code}` may be a whole list of values")
+        if not mark and re.search(r"\b(?:limit|offset)\s*$", before, re.IGNORECASE) and not _is_number(hole):
+            raise unsafe(f"`{hole.code}` may be a text, which cannot be a limit")
         if not _takes_value(before, after, quoted=bool(mark)):
             raise needs_design(f"`{hole.code}` stands where SQL takes a name or a piece of a statement, not a value")
         values.append(value)
@@ -64,6 +68,14 @@ def _open_mark(text: str) -> str:
         elif char in "'\"`":
             mark = char
     return mark
+
+
+def _is_alone_in_list(before: str, after: str) -> bool:
+    return bool(re.search(r"\b(?:in|values)\s*\(\s*$", before, re.IGNORECASE) and after.lstrip().startswith(")"))
+
+
+def _is_number(hole: Hole) -> bool:
+    return hole.type == "d" or hole.code.startswith(("int(", "len("))
 
 
 def _check(hole: Hole) -> None:

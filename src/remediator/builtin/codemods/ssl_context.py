@@ -33,9 +33,15 @@ class SslContext(Transform):
         ):
             return False
         name = scene.name(node)
+        if isinstance(scene.parent(node), cst.ComparisonTarget | cst.Comparison | cst.DictElement | cst.Element | cst.Index):
+            # It is looked for there, not chosen.
+            return False
         if name in ("ssl._create_unverified_context", "ssl._create_stdlib_context"):
             return self._default_context(node, scene, draft)
         if name in _BROKEN_VERSIONS:
+            statement = scene.parent(node)
+            if not isinstance(statement, cst.Assign) or not dotted(statement.targets[0].target).endswith(".minimum_version"):
+                return False
             draft.replace(node, f"{scene.code(cst.ensure_type(node, cst.Attribute).value)}.TLSv1_2")
             draft.behaviour = "A peer that speaks nothing newer than TLS 1.1 is refused."
             return True

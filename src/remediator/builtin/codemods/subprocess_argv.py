@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import libcst as cst
 
-from remediator.builtin.codemods.command_list import command_list, local_command
+from remediator.builtin.codemods.command_list import check_not_windows, command_list, local_command
 from remediator.builtin.codemods.draft import Draft
 from remediator.builtin.codemods.scene import Scene, argument, has_stars, is_name
 from remediator.builtin.codemods.shell_words import ShellNeededError, split_words
@@ -43,6 +43,7 @@ class SubprocessArgv(Transform):
         command = argument(node, "args", 0)
         if command is None:
             raise unsafe("the call has no command to be seen")
+        check_not_windows(node, scene)
         expression = local_command(command.value, scene)
         if not _is_list_already(expression, scene):
             source = command_list(expression, scene)

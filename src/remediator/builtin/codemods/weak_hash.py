@@ -20,6 +20,7 @@ _HARMLESS = vocabulary(
     "etag etags cache cached caching checksum checksums dedup dedupe duplicate duplicates bucket shard filename basename"
 )
 _STORED = vocabulary("password passwd pwd passphrase passcode")
+_CHANCE = vocabulary("random urandom uuid secrets getrandbits randint randrange")
 _FRESH = vocabulary("token tokens nonce session sessionid sid csrf xsrf otp")
 
 
@@ -52,7 +53,7 @@ class WeakHash(Transform):
         words = words_around(scene, node) | frozenset(word for arg in node.args for word in words_in(arg.value))
         if words & _STORED:
             raise needs_design("a password hash takes a slow, salted function, and those that are stored need a way there")
-        if words & _FRESH:
+        if words & _FRESH and _is_drawn(node, scene):
             _strengthen(node, scene, draft, said)
             return True
         if words & _HARMLESS:
@@ -79,6 +80,12 @@ def _weak_name(call: cst.Call, scene: Scene) -> str:
     if name in _OTHERS:
         raise ambiguous("nothing tells whether this digest protects something, or is part of a format; another hash changes it")
     return member if module == "hashlib" and member in _WEAK else ""
+
+
+def _is_drawn(call: cst.Call, scene: Scene) -> bool:
+    """Return whether what is hashed comes from chance: then nobody else works the digest out again, as a protocol would."""
+    values = [scene.value_of(arg.value) or arg.value for arg in call.args]
+    return any(words_in(value) & _CHANCE for value in values)
 
 
 def _strengthen(call: cst.Call, scene: Scene, draft: Draft, said: cst.Arg | None) -> None:

@@ -15,6 +15,13 @@ _ALIASES = {
     "full_load_all": "safe_load_all",
     "unsafe_load_all": "safe_load_all",
 }
+# The position at which each takes its loader.
+_TEACHERS = {
+    "yaml.add_constructor": 2,
+    "yaml.add_multi_constructor": 2,
+    "yaml.add_implicit_resolver": 3,
+    "yaml.add_path_resolver": 3,
+}
 _UNSAFE_LOADERS = frozenset({"Loader", "FullLoader", "UnsafeLoader", "CLoader", "CFullLoader", "CUnsafeLoader"})
 _SAFE_LOADERS = frozenset({"SafeLoader", "CSafeLoader", "BaseLoader", "CBaseLoader"})
 
@@ -27,7 +34,10 @@ class YamlSafeLoad(Transform):
     words = ("yaml",)
     summary = "Load YAML as plain data only"
     behaviour = "Documents with Python tags (`!!python/…`) are now refused with a ConstructorError; plain YAML loads as before."
-    declines = "The loader is a class of the project's own, a variable, or comes in by `**kwargs`."
+    declines = (
+        "The loader is a class of the project's own, a variable, or comes in by `**kwargs`, "
+        "or the file teaches the default loader tags of its own."
+    )
 
     def apply(self, node: cst.CSTNode, scene: Scene, draft: Draft) -> bool:
         """Turn `load` into `safe_load`, and drop the loader."""
@@ -39,6 +49,8 @@ class YamlSafeLoad(Transform):
             return self._kind(node, draft)
         if module not in ("yaml", "ruamel.yaml") or member not in (_SAFE | _ALIASES):
             return False
+        if _teaches_default_loader(scene):
+            raise unsafe("the file teaches the default loader tags of its own, which the safe one would not know")
         if member in _ALIASES:
             draft.replace_func(node, draft.sibling(node.func, _ALIASES[member]))
             return True
@@ -70,3 +82,15 @@ class YamlSafeLoad(Transform):
         if members and members <= _UNSAFE_LOADERS and all(name.startswith(("yaml.", "ruamel.yaml.")) for name in names):
             return True
         raise ambiguous(f"the loader `{scene.code(loader.value)}` is not one of PyYAML's own")
+
+
+def _teaches_default_loader(scene: Scene) -> bool:
+    """Return whether the file registers constructors or resolvers without naming the safe loader, or classes that do."""
+    for node in scene.nodes():
+        if isinstance(node, cst.Call) and scene.name(node.func) in _TEACHERS:
+            loader = argument(node, "Loader", _TEACHERS[scene.name(node.func)])
+            if loader is None or "Safe" not in scene.code(loader.value):
+                return True
+        if isinstance(node, cst.ClassDef) and any(scene.name(base.value) == "yaml.YAMLObject" for base in node.bases):
+            return True
+    return False

@@ -8,6 +8,7 @@ from remediator.contracts.tree import Tree
 from remediator.errors import GitError
 
 _FILE_BYTES = 4 * 1024 * 1024
+_MOST_COMPARISONS = 4_000_000
 
 
 def changed_lines(base: Tree, tree: Tree) -> dict[str, list[int]]:
@@ -29,5 +30,13 @@ def _lines(tree: Tree, path: str) -> list[bytes]:
 
 
 def _new_lines(old: list[bytes], new: list[bytes]) -> list[int]:
-    matcher = SequenceMatcher(None, old, new, autojunk=False)
-    return [line for tag, _, _, start, end in matcher.get_opcodes() if tag != "equal" for line in range(start + 1, end + 1)]
+    shorter = min(len(old), len(new))
+    head = next((i for i in range(shorter) if old[i] != new[i]), shorter)
+    tail = next((i for i in range(shorter - head) if old[-1 - i] != new[-1 - i]), shorter - head)
+    before, after = old[head : len(old) - tail], new[head : len(new) - tail]
+    if len(before) * len(after) > _MOST_COMPARISONS:
+        # The exact answer would take minutes; a line that is new as a text is what matters.
+        known = set(before)
+        return [head + i for i, line in enumerate(after, 1) if line not in known]
+    opcodes = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    return [head + line for tag, _, _, start, end in opcodes if tag != "equal" for line in range(start + 1, end + 1)]

@@ -92,6 +92,7 @@ def _current(tree: Tree, facts: Facts, layout: Sources, tests: Tests, images: Se
     name = facts.name or source.name
     return Plan(
         name="current",
+        day=f"{datetime.now(UTC):%Y-%m-%d}",
         image=images[0],
         images=tuple(images),
         install="editable" if facts.installable else "static",

@@ -22,6 +22,7 @@ _NO_TESTS = re.compile(
 )
 _TEST_PART = re.compile(r"(?i)^(tests?|testing|unit_?tests?|functional_tests?)$")
 _FILE_BYTES = 1024 * 1024
+_MOST_READ = 4000
 
 
 class Sources(Record):
@@ -61,7 +62,8 @@ def sources_of(tree: Tree, package_root: str) -> Sources:
 
 def tests_of(tree: Tree, python_files: str) -> Tests:
     """Find the tests by the syntax of files whose path speaks of tests. `python_files` are the project's own patterns."""
-    tests = [path for path in _python_files(tree) if _may_be_tests(path) and holds_tests(tree, path)]
+    likely = [path for path in _python_files(tree) if _may_be_tests(path)]
+    tests = likely if len(likely) > _MOST_READ else [path for path in likely if holds_tests(tree, path)]
     return Tests(files=tuple(tests), roots=tuple(_roots(tests)), patterns=tuple(_patterns(tests, python_files)))
 
 
@@ -126,7 +128,8 @@ def _is_test(node: ast.AST) -> bool:
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return node.name.startswith("test")
     if isinstance(node, ast.ClassDef):
-        return any(ast.unparse(parent).endswith("TestCase") for parent in node.bases if isinstance(parent, (ast.Name, ast.Attribute)))
+        names = (getattr(parent, "attr", None) or getattr(parent, "id", "") for parent in node.bases)
+        return any(str(name).endswith("TestCase") for name in names)
     return False
 
 

@@ -7,6 +7,7 @@ from packaging.utils import canonicalize_name
 
 from remediator.recipe.python.plan import Plan, with_requirement
 from remediator.recipe.python.symptoms import Remedy, remedies
+from remediator.redact import printable
 
 # Where pytest itself breaks, an older one, and in the end none.
 _PYTEST_STEPS = ("pytest<8", "pytest<7", "pytest<5")
@@ -26,7 +27,7 @@ def next_plan(plan: Plan, stage: str, log: str) -> tuple[Plan, list[str]]:
                 after = _applied(changed, remedy)
                 if after != changed:
                     changed = after
-                    reasons.append(f"{_told(remedy)} because the {stage} log says: {remedy.because}")
+                    reasons.append(f"{_told(remedy)} because the {stage} log says: {printable(remedy.because)}")
                     if remedy.kind in _LAST_RESORTS:
                         break
         if reasons:
@@ -36,7 +37,7 @@ def next_plan(plan: Plan, stage: str, log: str) -> tuple[Plan, list[str]]:
 
 
 def _fits(remedy: Remedy, stage: str) -> bool:
-    if remedy.kind in ("build", "static", "forget"):
+    if remedy.kind in ("build", "static", "forget", "undated"):
         return stage == "prepare"
     return remedy.kind in ("constrain", "older") or stage != "prepare"
 
@@ -58,6 +59,8 @@ def _applied(plan: Plan, remedy: Remedy) -> Plan:
         case "django" if plan.django_settings and "DJANGO_SETTINGS_MODULE" not in plan.env:
             env = {**plan.env, "DJANGO_SETTINGS_MODULE": plan.django_settings}
             return plan.model_copy(update={"env": env, "requirements": with_requirement(plan.requirements, "pytest-django")})
+        case "undated" if plan.day and not plan.era:
+            return plan.model_copy(update={"day": ""})
         case "folder" if plan.folder == "." and len(plan.test_arguments) == 1 and not plan.test_arguments[0].endswith(".py"):
             return plan.model_copy(update={"folder": plan.test_arguments[0]})
         case "older":

@@ -60,6 +60,7 @@ class Plan(Record):
     build_requires: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     build_constraints: tuple[str, ...] = ()
+    day: str = ""
     era: str = ""
     modern: tuple[str, ...] = ()
     more: tuple[tuple[str, ...], ...] = ()
@@ -173,7 +174,8 @@ def _install(plan: Plan) -> list[tuple[str, ...]]:
 
 def _as_of(plan: Plan) -> list[str]:
     if not plan.era:
-        return []
+        # Resolved again later, from a replay, it has to come to the same.
+        return ["--exclude-newer", plan.day] if plan.day else []
     day = datetime.fromisoformat(plan.era)
     floors = dict.fromkeys((*_TOOLS, *plan.modern), max(day, _TOOLS_FLOOR))
     floors |= dict.fromkeys(("setuptools", "wheel", "atomicwrites"), max(day, _SETUPTOOLS_FLOOR))

@@ -106,6 +106,7 @@ _NOT_FOR_TESTS = frozenset(
     ]
 )
 _TOOLS_TO_UNPIN = frozenset({"pytest", "nose", "mock", "py", "pluggy", "attrs", "six", "setuptools", "hypothesis", "pytest-mock"})
+_LINE_CHARS = 1000
 _TEST_FILE = re.compile(r"(?i)(^|[/_.-])(tests?|testing|dev|develop|development|ci)([/_.-]|$)")
 _REQUIREMENT_FILE = re.compile(
     r"(?i)(^|/)[\w.-]*(requirements?|reqs?|constraints)[\w.-]*\.(txt|in|pip)$|(^|/)requirements?/[\w.-]+\.(txt|in|pip)$"
@@ -147,7 +148,7 @@ def requirement_lines(text: str) -> list[str]:
 def requirement(line: str) -> str:
     """Return one line as a clean requirement, or nothing where it is none (or names a place instead of a version)."""
     text = re.split(r"(?:^|\s)#|\s--hash|\s--config", line.strip(), maxsplit=1)[0].strip()
-    if not text or text.startswith(("-", ".", "/", "git+", "http", "file:")):
+    if not text or len(line) > _LINE_CHARS or text.startswith(("-", ".", "/", "git+", "http", "file:")):
         return ""
     try:
         parsed = Requirement(text)

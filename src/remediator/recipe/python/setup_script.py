@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 from typing import Any
 
 _UNKNOWN = object()
+_MOST_ITEMS = 20_000
 # Names for interpreters and platforms that ours are not.
 _ABSENT = re.compile(r"(?i)pypy|jython|ironpython|win(dows|32)?\b|cygwin|darwin|macos|\bpy2|python2|py_?2")
 
@@ -18,7 +20,8 @@ def setup_arguments(text: bytes, version: tuple[int, int]) -> dict[str, Any]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return {}
     reader = _Reader(version)
-    reader.block(tree.body)
+    with contextlib.suppress(RecursionError):
+        reader.block(tree.body)
     return reader.arguments
 
 
@@ -128,6 +131,9 @@ class _Reader:
 
 
 def _sum(left: Any, right: Any) -> Any:
+    # What doubles itself again and again would fill our memory.
+    if any(isinstance(side, (list, str)) and len(side) > _MOST_ITEMS for side in (left, right)):
+        return _UNKNOWN
     if isinstance(left, list) and isinstance(right, list):
         return left + right
     if isinstance(left, str) and isinstance(right, str):

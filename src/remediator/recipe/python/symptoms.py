@@ -10,7 +10,8 @@ from remediator.recipe.python.distributions import distribution_of, plugin_of
 
 
 class Remedy(NamedTuple):
-    """One change of a plan. `kind` is constrain, build, require, forget, older, warnings, folder, django, static or pytest-step."""
+    """One change of a plan. `kind` is constrain, build, require, forget, older, warnings, folder, django, undated, static or
+    pytest-step."""
 
     kind: str
     value: str
@@ -43,6 +44,7 @@ _TABLE = (
     _Symptom(
         r"Failed to build|Call to `[\w.]+` failed|build backend returned an error|Failed to (?:generate|prepare) package metadata", "static"
     ),
+    _Symptom(r"missing an upload date", "undated"),
     # the interpreter is too new
     _Symptom(
         r"cannot import name '(Mapping|MutableMapping|Sequence|Iterable|Callable|Hashable|Set|Sized|Iterator)' from 'collections'",
@@ -207,13 +209,14 @@ _UNSOLVABLE = re.compile(
 _FAILED_BUILD = re.compile(r"(?:Failed to (?:build|download and build)|Building) `?([\w.-]+)[=@ ]+=?([\w.]+)`?")
 _WARNINGS = re.compile(r"(?ms)^=+ warnings summary .*?^(?==)")
 _LOG_CHARS = 400_000
+_LINE_CHARS = 1000
 
 
 def remedies(log: str, own_modules: frozenset[str]) -> Iterator[Remedy]:
     """Yield what to change, the surest first. `own_modules` are the project's, which no distribution may replace."""
     text = log if len(log) <= _LOG_CHARS else log[: _LOG_CHARS // 2] + log[-_LOG_CHARS // 2 :]
     # A warning is no failure, but often has the words of one.
-    text = _WARNINGS.sub("", text)
+    text = _WARNINGS.sub("", "\n".join(line[:_LINE_CHARS] for line in text.splitlines()))
     for pattern, symptom in _COMPILED:
         found = pattern.search(text)
         if found:

@@ -126,7 +126,11 @@ def _spread(kind: str, old: list[Reference], new: list[Reference], before: Modul
 def _is_restricted_base(reference: Reference, module: Module) -> bool:
     """Return whether the reference is the base of a class that says by itself which names may be unpickled."""
     return any(
-        reference.node in node.bases and any(isinstance(item, ast.FunctionDef) and item.name == "find_class" for item in node.body)
+        reference.node in node.bases
+        and any(
+            isinstance(item, ast.FunctionDef) and item.name == "find_class" and any(isinstance(part, ast.Raise) for part in ast.walk(item))
+            for item in node.body
+        )
         for node in module.classes.values()
     )
 

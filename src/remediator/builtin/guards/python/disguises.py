@@ -32,12 +32,25 @@ def disguised_calls(before: Module, after: Module, path: str) -> Iterator[Object
     removed = {name for name, count in old_calls.items() if new_calls[name] < count}
     old_plain = Counter(reference.name for reference in before.references if not reference.called)
     for reference in after.references:
-        if reference.called or reference.name not in removed:
+        if reference.called or not any(name == reference.name or name.startswith(reference.name + ".") for name in removed):
             continue
         old_plain[reference.name] -= 1
         if old_plain[reference.name] < 0:
             yield Objection(CODE, path, f"{reference.name} is still used, by another way", reference.node.lineno)
+    yield from _renamed(before, after, path)
     yield from _looked_up(before, after, path, old_calls)
+
+
+def _renamed(before: Module, after: Module, path: str) -> Iterator[Objection]:
+    """Yield dangerous calls that are written in a way that the file did not write them before, nor anybody would."""
+    known = {(reference.name, ast.unparse(reference.node)) for reference in before.references if reference.called}
+    for reference in after.references:
+        if not reference.called or not is_capability(reference.name):
+            continue
+        text = ast.unparse(reference.node)
+        usual = f".{reference.name}".endswith(f".{text}") and not text.startswith("builtins.")
+        if not usual and (reference.name, text) not in known:
+            yield Objection(CODE, path, f"{text[:120]} is {reference.name} by another name", reference.node.lineno)
 
 
 def _looked_up(before: Module, after: Module, path: str, old_calls: Counter[str]) -> Iterator[Objection]:
@@ -70,18 +83,26 @@ def disguised_values(module: Module) -> Iterator[Trait]:
     for node in module.nodes:
         if isinstance(node, (ast.List, ast.Tuple)) and _is_shell(node):
             yield Trait(CODE, "shell", node.lineno, "a list of words that starts a shell is a shell command")
+        elif isinstance(node, ast.keyword) and node.arg == "shell" and not isinstance(node.value, ast.Constant):
+            yield Trait(CODE, "switch:shell", node.value.lineno, "whether there is a shell is no longer plain to see")
         elif isinstance(node, ast.keyword) and node.arg in _SWITCHES and _is_dressed_up(node.value):
             yield Trait(CODE, f"switch:{node.arg}", node.value.lineno, f"{node.arg} is set by a roundabout value")
         elif isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values, strict=True):
-                if isinstance(key, ast.Constant) and key.value in _SWITCHES and _is_dressed_up(value):
+                hidden = isinstance(key, ast.Constant) and key.value == "shell" and getattr(value, "value", None) is not False
+                if hidden or (isinstance(key, ast.Constant) and key.value in _SWITCHES and _is_dressed_up(value)):
+                    assert isinstance(key, ast.Constant)
                     yield Trait(CODE, f"switch:{key.value}", node.lineno, f"{key.value} is set by a roundabout value")
+        elif isinstance(node, ast.Call) and any(word.arg is None for word in node.keywords) and is_capability(module.resolve(node.func) or ""):
+            yield Trait(CODE, "switch:**", node.lineno, "the arguments of a dangerous call are kept elsewhere")
         elif isinstance(node, ast.keyword) and node.arg is None and isinstance(node.value, ast.Dict):
             yield Trait(CODE, "switch:**", node.value.lineno, "arguments are hidden in a dictionary")
 
 
 def _is_shell(node: ast.List | ast.Tuple) -> bool:
     words = [item.value for item in node.elts if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+    if len(node.elts) > 2 and not isinstance(node.elts[0], (ast.Constant, ast.Attribute)) and words[:1] and words[0] in _SHELL_SWITCHES:
+        return True  # whatever the program's name is kept in
     return (
         bool(words)
         and words[0].rpartition("/")[2].rpartition("\\")[2].lower() in _SHELLS

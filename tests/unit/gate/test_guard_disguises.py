@@ -1,0 +1,53 @@
+"""Ways in which a scanner was made blind while the dangerous call stayed; each was verified at E3 once."""
+
+from __future__ import annotations
+
+import pytest
+
+from remediator.builtin.guards_verifier import GuardsVerifier
+from remediator.records import CheckStatus
+
+RUN = '    return subprocess.check_output("echo " + command, shell=True)\n'
+LOAD = "    return pickle.loads(data)\n"
+CALC = "    return eval(text)\n"
+BASE = f"import pickle\nimport subprocess\n\n\ndef run(command):\n{RUN}\n\ndef load(data):\n{LOAD}\n\ndef calc(text):\n{CALC}"
+WRONG = {
+    "an alias": (RUN, '    start = subprocess.check_output\n    return start("echo " + command, shell=True)\n'),
+    "another import": (RUN, '    from subprocess import check_output as start\n    return start("echo " + command, shell=True)\n'),
+    "a walrus": (RUN, '    (start := subprocess)\n    return start.check_output("echo " + command, shell=True)\n'),
+    "a dictionary": (RUN, '    words = {"shell": True}\n    return subprocess.check_output("echo " + command, **words)\n'),
+    "a dict call": (RUN, '    words = dict(shell=command is not None)\n    return subprocess.check_output("echo " + command, **words)\n'),
+    "a condition": (RUN, '    return subprocess.check_output("echo " + command, shell=command is not None)\n'),
+    "a named shell": (RUN, '    shell = "/bin/sh"\n    return subprocess.check_output([shell, "-c", "echo " + command])\n'),
+    "builtins": (CALC, "    from builtins import eval as value\n    return value(text)\n"),
+    "an open unpickler": (
+        LOAD,
+        "    import io\n\n    class Reader(pickle.Unpickler):\n        def find_class(self, module, name):\n"
+        "            return super().find_class(module, name)\n\n    return Reader(io.BytesIO(data)).load()\n",
+    ),
+}
+RIGHT = {
+    "no shell": (RUN, '    return subprocess.check_output(["echo", command], shell=False)\n'),
+    "own import": (RUN, '    from subprocess import check_output\n\n    return check_output(["echo", command])\n'),
+    "literals": (CALC, "    import ast\n\n    return ast.literal_eval(text)\n"),
+}
+
+
+async def _check(change, git, workspace_of, patch_of, finding_at):
+    old, new = change
+    before, after = {"x.py": BASE.encode()}, {"x.py": BASE.replace(old, new).encode()}
+    diff = git.diff(git.tree(before), git.tree(after))
+    line = BASE[: BASE.index(old)].count("\n") + 1
+    return await GuardsVerifier().verify(finding_at("x.py", line, old.strip()), patch_of(diff), workspace_of(before, diff))
+
+
+@pytest.mark.parametrize("name", WRONG)
+async def test_a_dangerous_call_in_other_clothes_is_rejected(name, git, workspace_of, patch_of, finding_at) -> None:
+    check = await _check(WRONG[name], git, workspace_of, patch_of, finding_at)
+    assert (check.status, check.reason) in ((CheckStatus.failed, "disguised-call"), (CheckStatus.failed, "new-capability")), check
+
+
+@pytest.mark.parametrize("name", RIGHT)
+async def test_the_right_change_of_the_same_call_is_not(name, git, workspace_of, patch_of, finding_at) -> None:
+    check = await _check(RIGHT[name], git, workspace_of, patch_of, finding_at)
+    assert check.status is CheckStatus.passed, check

@@ -1,0 +1,30 @@
+"""A stranger's bundle chooses no engine, no host file and no image of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from remediator.engine.replay import Replayer
+from remediator.errors import PlaybookError
+from remediator.playbook import Playbook, Use, load_playbook
+from remediator.settings import load_settings
+
+
+def _replayer(tmp_path: Path) -> Replayer:
+    return Replayer(load_settings(state=tmp_path), None, print, source=None, playbook=None)  # type: ignore[arg-type]
+
+
+def test_the_sandbox_options_of_a_bundle_are_not_used(tmp_path: Path) -> None:
+    ours = load_playbook("default")
+    evil = Use(use="docker", **{"with": {"host": "tcp://192.0.2.1:2375", "ca_bundle": "/etc/shadow", "base_registry": "evil.example"}})
+    trusted = _replayer(tmp_path)._trusted(ours.model_copy(update={"sandbox": evil}))
+    assert trusted.sandbox == ours.sandbox
+    assert (trusted.fix, trusted.submit) == ((), ())
+
+
+def test_a_playbook_that_judges_otherwise_is_refused(tmp_path: Path) -> None:
+    ours = load_playbook("default")
+    with pytest.raises(PlaybookError):
+        _replayer(tmp_path)._trusted(Playbook(name="default", scan=ours.scan, verify=ours.verify[:1], sandbox=ours.sandbox))
