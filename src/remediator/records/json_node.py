@@ -14,10 +14,23 @@ _LIMIT = 64 * 1024 * 1024
 class JsonNode:
     """Typed access to parsed JSON. Every wrong type raises ConfigError naming the document, the path in it, and what is there."""
 
-    def __init__(self, value: Any, document: str, where: str = "") -> None:
+    __slots__ = ("_key", "_parent", "document", "value")
+
+    def __init__(self, value: Any, document: str, parent: JsonNode | None = None, key: str | int = "") -> None:
         self.value = value
         self.document = document
-        self.where = where
+        self._parent = parent
+        self._key = key
+
+    @property
+    def where(self) -> str:
+        """Return the path to this value, such as `runs[0].tool`."""
+        if self._parent is None:
+            return ""
+        above = self._parent.where
+        if isinstance(self._key, int):
+            return f"{above}[{self._key}]"
+        return f"{above}.{self._key}" if above else self._key
 
     @classmethod
     def parse(cls, data: bytes, document: str, *, limit_bytes: int = _LIMIT) -> JsonNode:
@@ -37,27 +50,32 @@ class JsonNode:
 
     def child(self, key: str) -> JsonNode:
         """Return what stands at `key`; a missing one holds None."""
-        if not isinstance(self.value, dict):
-            self.refuse("an object")
-        return JsonNode(self.value.get(key), self.document, f"{self.where}.{key}" if self.where else key)
+        return JsonNode(self._get(key), self.document, self, key)
 
     def object(self, key: str) -> JsonNode:
         """Return the object at `key`, an empty one where it is missing."""
-        found = self.child(key)
-        if found.value is None:
-            return JsonNode({}, self.document, found.where)
-        if not isinstance(found.value, dict):
+        value = self._get(key)
+        if value is None:
+            return JsonNode({}, self.document, self, key)
+        found = JsonNode(value, self.document, self, key)
+        if not isinstance(value, dict):
             found.refuse("an object")
         return found
 
     def items(self, key: str) -> list[JsonNode]:
         """Return the objects of the array at `key`, none where it is missing."""
-        found = self.child(key)
-        if found.value is None:
+        value = self._get(key)
+        if value is None:
             return []
-        if not isinstance(found.value, list):
+        found = self.child(key)
+        if not isinstance(value, list):
             found.refuse("an array")
-        return [JsonNode(value, self.document, f"{found.where}[{index}]").checked() for index, value in enumerate(found.value)]
+        return [JsonNode(item, self.document, found, index).checked() for index, item in enumerate(value)]
+
+    def _get(self, key: str) -> Any:
+        if not isinstance(self.value, dict):
+            self.refuse("an object")
+        return self.value.get(key)
 
     def checked(self) -> JsonNode:
         """Return this node, which must be an object."""
@@ -67,21 +85,21 @@ class JsonNode:
 
     def text(self, key: str) -> str:
         """Return the string at `key`, an empty one where it is missing."""
-        found = self.child(key)
-        if found.value is None:
+        value = self._get(key)
+        if value is None:
             return ""
-        if not isinstance(found.value, str):
-            found.refuse("a string")
-        return str(found.value)
+        if not isinstance(value, str):
+            self.child(key).refuse("a string")
+        return str(value)
 
     def number(self, key: str) -> int | None:
         """Return the integer at `key`, or None where it is missing."""
-        found = self.child(key)
-        if found.value is None:
+        value = self._get(key)
+        if value is None:
             return None
-        if isinstance(found.value, bool) or not isinstance(found.value, int) or abs(found.value) > 2**53:
-            found.refuse("an integer")
-        return int(found.value)
+        if isinstance(value, bool) or not isinstance(value, int) or abs(value) > 2**53:
+            self.child(key).refuse("an integer")
+        return int(value)
 
     def members(self, key: str) -> Iterator[tuple[str, JsonNode]]:
         """Yield the members of the object at `key`; each must be an object."""

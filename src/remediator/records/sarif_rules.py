@@ -26,7 +26,7 @@ _WORDS = {
 }
 _SEVERITY_KEYS = ("severity", "issue_severity", "problem.severity", "impact")
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\d{1,3})\}")
-_NOTHING = JsonNode({}, "", "")
+_NOTHING = JsonNode({}, "")
 
 
 class SarifRule(NamedTuple):

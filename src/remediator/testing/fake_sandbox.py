@@ -23,12 +23,13 @@ class FakeSandbox(Sandbox):
     """Holds files in a dictionary; a scripted result that is not `exited` ends it, as in a real one."""
 
     _files: dict[str, bytes] = PrivateAttr(default_factory=dict)
-    _answer: Answer = PrivateAttr(default=done)
+    # Held in a tuple: pydantic binds a bare function to the model.
+    _answer: tuple[Answer] = PrivateAttr(default=(done,))
     _lost: bool = PrivateAttr(default=False)
 
     def scripted(self, answer: Answer) -> FakeSandbox:
         """Answer commands by this function; return self."""
-        self._answer = answer
+        self._answer = (answer,)
         return self
 
     async def exec(
@@ -44,7 +45,7 @@ class FakeSandbox(Sandbox):
     ) -> ExecResult:
         """Return what the script says. Raises SandboxLostError after a command that took the sandbox with it."""
         self._check()
-        result = self._answer(tuple(argv))
+        result = self._answer[0](tuple(argv))
         self._lost = result.status is not ExecStatus.exited
         return result
 
@@ -78,12 +79,13 @@ class FakeSandboxProvider(SandboxProvider):
 
     name: ClassVar[str] = "fake"
 
-    _answer: Answer = PrivateAttr(default=done)
+    # Held in a tuple: pydantic binds a bare function to the model.
+    _answer: tuple[Answer] = PrivateAttr(default=(done,))
     _kept: dict[str, str] = PrivateAttr(default_factory=dict)
 
     def scripted(self, answer: Answer) -> FakeSandboxProvider:
         """Answer commands in every sandbox by this function; return self."""
-        self._answer = answer
+        self._answer = (answer,)
         return self
 
     async def probe(self) -> Engine:
@@ -93,12 +95,12 @@ class FakeSandboxProvider(SandboxProvider):
     @contextlib.asynccontextmanager
     async def open(self, spec: SandboxSpec) -> AsyncIterator[Sandbox]:
         """Open an empty sandbox."""
-        yield FakeSandbox(image_digest=spec.image).scripted(self._answer)
+        yield FakeSandbox(image_digest=spec.image).scripted(self._answer[0])
 
     @contextlib.asynccontextmanager
     async def prepare(self, spec: PrepareSpec) -> AsyncIterator[Sandbox]:
         """Open an empty sandbox."""
-        yield FakeSandbox(image_digest=spec.image).scripted(self._answer)
+        yield FakeSandbox(image_digest=spec.image).scripted(self._answer[0])
 
     @contextlib.asynccontextmanager
     async def holding(self, tree: Tree) -> AsyncIterator[Sandbox]:

@@ -10,7 +10,7 @@ from remediator.records import CheckStatus
 RUN = '    return subprocess.check_output("echo " + command, shell=True)\n'
 LOAD = "    return pickle.loads(data)\n"
 CALC = "    return eval(text)\n"
-BASE = f"import pickle\nimport subprocess\n\n\ndef run(command):\n{RUN}\n\ndef load(data):\n{LOAD}\n\ndef calc(text):\n{CALC}"
+BASE = f"import pickle\nimport subprocess\n\n\ndef run(command):\n{RUN}\n\ndef load(data):\n{LOAD}\n\ndef calc(text):\n{CALC}\n\ndef other(text):\n    return eval(text.strip())\n"
 WRONG = {
     "an alias": (RUN, '    start = subprocess.check_output\n    return start("echo " + command, shell=True)\n'),
     "another import": (RUN, '    from subprocess import check_output as start\n    return start("echo " + command, shell=True)\n'),
@@ -20,14 +20,18 @@ WRONG = {
     "a condition": (RUN, '    return subprocess.check_output("echo " + command, shell=command is not None)\n'),
     "a named shell": (RUN, '    shell = "/bin/sh"\n    return subprocess.check_output([shell, "-c", "echo " + command])\n'),
     "builtins": (CALC, "    from builtins import eval as value\n    return value(text)\n"),
+    "a flawed twin": (CALC, "    return other(text)\n"),
     "an open unpickler": (
         LOAD,
-        "    import io\n\n    class Reader(pickle.Unpickler):\n        def find_class(self, module, name):\n"
-        "            return super().find_class(module, name)\n\n    return Reader(io.BytesIO(data)).load()\n",
+        (
+            "    import io\n\n    class Reader(pickle.Unpickler):\n        def find_class(self, module, name):\n"
+            "            return super().find_class(module, name)\n\n    return Reader(io.BytesIO(data)).load()\n"
+        ),
     ),
 }
 RIGHT = {
     "no shell": (RUN, '    return subprocess.check_output(["echo", command], shell=False)\n'),
+    "a method of the function's own name": (RUN, '    return subprocess.run(["echo", command], stdout=-1).stdout\n'),
     "own import": (RUN, '    from subprocess import check_output\n\n    return check_output(["echo", command])\n'),
     "literals": (CALC, "    import ast\n\n    return ast.literal_eval(text)\n"),
 }
@@ -44,7 +48,9 @@ async def _check(change, git, workspace_of, patch_of, finding_at):
 @pytest.mark.parametrize("name", WRONG)
 async def test_a_dangerous_call_in_other_clothes_is_rejected(name, git, workspace_of, patch_of, finding_at) -> None:
     check = await _check(WRONG[name], git, workspace_of, patch_of, finding_at)
-    assert (check.status, check.reason) in ((CheckStatus.failed, "disguised-call"), (CheckStatus.failed, "new-capability")), check
+    assert (check.status, check.reason) in [
+        (CheckStatus.failed, code) for code in ("disguised-call", "new-capability", "feature-deleted")
+    ], check
 
 
 @pytest.mark.parametrize("name", RIGHT)

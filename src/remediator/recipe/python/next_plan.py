@@ -104,12 +104,15 @@ def _reinstalled(plan: Plan) -> Plan:
 
 
 def _forgotten(plan: Plan, name: str) -> Plan:
-    """Take a later version of a distribution where those of the era do not build, else do without one that only the tests ask for."""
+    """Take a later version of a distribution where those of the era do not build, else any, else do without it if only tests ask for it."""
     wanted = canonicalize_name(name)
     if wanted == canonicalize_name(plan.distribution or "-"):
         return plan
     if plan.era and wanted not in plan.modern:
         return plan.model_copy(update={"modern": (*plan.modern, wanted)})
+    if wanted not in plan.overrides and wanted != "pytest":
+        # Old exact pins of compiled distributions build on no interpreter that we have: any version is better than none, and is told.
+        return plan.model_copy(update={"overrides": (*plan.overrides, wanted)})
     kept = tuple(text for text in plan.requirements if canonicalize_name(Requirement(text).name) != wanted)
     return plan if wanted == "pytest" else plan.model_copy(update={"requirements": kept})
 

@@ -63,6 +63,7 @@ class Plan(Record):
     day: str = ""
     era: str = ""
     modern: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
     more: tuple[tuple[str, ...], ...] = ()
     runner: str = "pytest"
     runner_options: tuple[str, ...] = ()
@@ -144,6 +145,7 @@ def _prepare(plan: Plan) -> list[RecipeStep]:
         (PYTHON, "-c", BEFORE, KEPT),
         (PYTHON, "-c", WRITE, f"{KEPT}/constraints.txt", *plan.constraints),
         (PYTHON, "-c", WRITE, f"{KEPT}/build-constraints.txt", *plan.constraints, *plan.build_constraints),
+        (PYTHON, "-c", WRITE, f"{KEPT}/overrides.txt", *plan.overrides),
         *_install(plan),
         *plan.more,
         (PYTHON, "-c", AFTER, KEPT, plan.install, plan.distribution or "project", plan.version or "0.0.1", *plan.python_path),
@@ -155,7 +157,7 @@ def _prepare(plan: Plan) -> list[RecipeStep]:
 
 def _install(plan: Plan) -> list[tuple[str, ...]]:
     pip = ("uv", "pip", "install", "--python", PYTHON, *_as_of(plan))
-    bound = ("-c", f"{KEPT}/constraints.txt", "-b", f"{KEPT}/build-constraints.txt")
+    bound = ("-c", f"{KEPT}/constraints.txt", "-b", f"{KEPT}/build-constraints.txt", "--override", f"{KEPT}/overrides.txt")
     project = f"/job[{','.join(plan.extras)}]" if plan.extras else "/job"
     if plan.install == "editable" and plan.native:
         build = plan.build_requires or ("setuptools<81", "wheel")

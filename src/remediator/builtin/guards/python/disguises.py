@@ -90,10 +90,14 @@ def disguised_values(module: Module) -> Iterator[Trait]:
         elif isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values, strict=True):
                 hidden = isinstance(key, ast.Constant) and key.value == "shell" and getattr(value, "value", None) is not False
-                if hidden or (isinstance(key, ast.Constant) and key.value in _SWITCHES and _is_dressed_up(value)):
-                    assert isinstance(key, ast.Constant)
-                    yield Trait(CODE, f"switch:{key.value}", node.lineno, f"{key.value} is set by a roundabout value")
-        elif isinstance(node, ast.Call) and any(word.arg is None for word in node.keywords) and is_capability(module.resolve(node.func) or ""):
+                if key is not None and (hidden or (isinstance(key, ast.Constant) and key.value in _SWITCHES and _is_dressed_up(value))):
+                    name = ast.unparse(key).strip("'")
+                    yield Trait(CODE, f"switch:{name}", node.lineno, f"{name} is set by a roundabout value")
+        elif (
+            isinstance(node, ast.Call)
+            and any(word.arg is None for word in node.keywords)
+            and is_capability(module.resolve(node.func) or "")
+        ):
             yield Trait(CODE, "switch:**", node.lineno, "the arguments of a dangerous call are kept elsewhere")
         elif isinstance(node, ast.keyword) and node.arg is None and isinstance(node.value, ast.Dict):
             yield Trait(CODE, "switch:**", node.value.lineno, "arguments are hidden in a dictionary")

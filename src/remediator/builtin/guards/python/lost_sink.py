@@ -6,6 +6,7 @@ import ast
 from collections import Counter
 from collections.abc import Iterator
 
+from remediator.builtin.guards.python.capabilities import is_capability
 from remediator.builtin.guards.python.deleted_features import CODE, is_constant, is_quiet_call
 from remediator.builtin.guards.python.module import Module
 from remediator.diff.objection import Objection
@@ -36,8 +37,31 @@ def lost_sink(before: Module, after: Module, finding: Finding, path: str) -> Ite
     working = [call for call in come if not is_quiet_call(call) and not _is_raised(call, new_scope)]
     if not working:
         yield Objection(CODE, path, f"the call {ast.unparse(dropped[0])[:120]!r} is gone and nothing does its work", line)
+    elif (twin := _flawed_twin(come, dropped, after)) is not None:
+        yield Objection(CODE, path, f"{ast.unparse(twin.func)[:120]!r} does the same dangerous thing elsewhere", twin.lineno)
     elif _takes_nothing(working, new_scope, after) and not _takes_nothing(dropped, old_scope, before):
         yield Objection(CODE, path, f"what stands for {ast.unparse(dropped[0])[:120]!r} takes none of its input", line)
+
+
+def _flawed_twin(come: list[ast.Call], dropped: list[ast.Call], after: Module) -> ast.Call | None:
+    """Return a call that came and only hands the input to another function of this file which still makes the dropped call."""
+    names = {name for call in dropped if is_capability(name := after.resolve(call.func) or "")}
+    for call in come:
+        if after.resolve(call.func) is not None:
+            continue
+        callee = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        for key, function in after.functions.items():
+            if key.rpartition(".")[2] == callee and any(
+                after.resolve(inner.func) in names and _is_as_bad(inner, after) for inner in _calls(function)
+            ):
+                return call
+    return None
+
+
+def _is_as_bad(call: ast.Call, module: Module) -> bool:
+    """Return whether the call is not one that starts a program without a shell."""
+    plain = (module.resolve(call.func) or "").startswith("subprocess.")
+    return not plain or any(word.arg == "shell" and getattr(word.value, "value", None) is not False for word in call.keywords)
 
 
 def _calls(scope: ast.AST) -> list[ast.Call]:
