@@ -376,12 +376,12 @@ def test_a_remedy_that_was_tried_is_not_tried_again() -> None:
     assert next_plan(once, "test", "load() missing 1 required positional argument: 'Loader'") == (once, [])
 
 
-def test_the_image_key_follows_the_inputs_and_not_the_rest_of_the_tree() -> None:
+def test_no_other_tree_ever_gets_a_prepared_image() -> None:
     files = {"setup.py": "setup(name='x')", "x.py": "", "test_x.py": TEST}
     recipe = first_plans(FakeTree(files), source(), Hints())[0]
     key = image_key(recipe, FakeTree(files))
     assert key == image_key(recipe.model_copy(update={"notes": ("told",), "name": "other"}), FakeTree(files))
-    assert key == image_key(recipe, FakeTree({**files, "x.py": "changed"}))
+    assert key != image_key(recipe, FakeTree({**files, "x.py": "changed"}))
     assert key != image_key(recipe, FakeTree({**files, "setup.py": "setup(name='y')"}))
     assert key != image_key(recipe.model_copy(update={"image": "python3.13"}), FakeTree(files))
 

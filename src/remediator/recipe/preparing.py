@@ -68,14 +68,13 @@ async def prepared_image(recipe: Recipe, tree: Tree, provider: SandboxProvider, 
 
 
 def image_key(recipe: Recipe, tree: Tree) -> str:
-    """Return what the prepared image depends on: base image, steps, and the content of the recipe's inputs.
+    """Return what the prepared image depends on: base image, steps, and the whole tree.
 
-    How the tree is built and tested later changes nothing in the image, so it has no part in the key.
+    To install a project is to run its code, which can read any of its files and leave anything behind: an image is shared by the
+    patches of one tree and by nothing else, or one repository could plant code in the proof of another.
     """
-    oids = {entry.path: entry.oid for entry in tree.entries()}
     steps = [step.as_json() for step in recipe.prepare]
-    inputs = {path: oids.get(path, "") for path in recipe.inputs}
-    return digest_of(canonical_json({"ecosystem": recipe.ecosystem, "image": recipe.image, "prepare": steps, "inputs": inputs}))
+    return digest_of(canonical_json({"ecosystem": recipe.ecosystem, "image": recipe.image, "prepare": steps, "tree": tree.id}))
 
 
 async def _steps(sandbox: Sandbox, steps: tuple[RecipeStep, ...]) -> tuple[bytes, str]:
