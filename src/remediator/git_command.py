@@ -189,11 +189,12 @@ class _Keeper:
 
 def end(process: subprocess.Popen[bytes]) -> None:
     """End a process that `Git.start` gave, and all that it started."""
+    # Killed first: a feeder that is blocked in a write holds the stream's lock, and only the end of its reader frees it.
+    _kill(process)
+    process.wait()
     if process.stdin:
         with contextlib.suppress(BrokenPipeError, ValueError):
             process.stdin.close()
-    _kill(process)
-    process.wait()
     if process.stdout:
         process.stdout.close()
 

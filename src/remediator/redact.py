@@ -14,7 +14,8 @@ _PATTERNS = tuple(
         r"\bgithub_pat_[A-Za-z0-9_]{20,}",
         r"\bAKIA[0-9A-Z]{16}\b",
         r"\bxox[abprs]-[A-Za-z0-9-]{10,}",
-        r"\bey[A-Za-z0-9_-]{10,}\.ey[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
+        # Bounded, or hostile text of many beginnings would be read again from each of them.
+        r"(?<![A-Za-z0-9])ey[A-Za-z0-9_-]{10,512}+\.ey[A-Za-z0-9_-]{10,4096}+\.[A-Za-z0-9_-]{10,}",
         r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
         r"(?i)(?<=authorization: )(?:bearer|basic|token) \S+",
     )

@@ -320,6 +320,7 @@ def test_test_commands_of_the_operator() -> None:
     assert test_command(("make", "check")) is None
 
 
+OLD_PYTEST = {"constraints": ("pytest<4", "pluggy<1"), "requirements": ("pytest", "setuptools<81")}
 BASIC = Plan(
     name="current",
     image="python3.11",
@@ -339,11 +340,11 @@ BASIC = Plan(
         ("test", "AttributeError: module 'collections' has no attribute 'Mapping'", {"image": "python3.9"}),
         ("test", "E   ModuleNotFoundError: No module named 'mock'", {"requirements": ("pytest", "mock")}),
         ("test", "E       fixture 'mocker' not found", {"requirements": ("pytest", "pytest-mock")}),
-        ("test", "[pytest] section in setup.cfg files is no longer supported", {"constraints": ("pytest<4",)}),
+        ("test", "[pytest] section in setup.cfg files is no longer supported", OLD_PYTEST),
         ("test", "E   DeprecationWarning: gone soon", {"runner_options": ("-o", "filterwarnings=")}),
         ("test", "INTERNALERROR> boom", {"constraints": ("pytest<8",)}),
         ("test", "E   FileNotFoundError: [Errno 2] No such file or directory: 'views/x'", {"folder": "tests"}),
-        ("test", "'yield' keyword is allowed in fixtures, but not in tests (test_x)", {"constraints": ("pytest<4",)}),
+        ("test", "'yield' keyword is allowed in fixtures, but not in tests (test_x)", OLD_PYTEST),
         ("prepare", "error in x setup command: use_2to3 is invalid.", {"build_constraints": ("setuptools<58",)}),
         ("prepare", "ModuleNotFoundError: No module named 'setuptools.command.test'", {"build_constraints": ("setuptools<72",)}),
         ("prepare", "warning: x is missing an upload date", {"day": ""}),

@@ -42,10 +42,10 @@ async def establish(tree: Tree, source: Source, hints: Hints, provider: SandboxP
     attempts = await _attempts(ecosystem, list(ecosystem.plans(tree, source, hints)), hints.attempts, tree, provider, keep, note)
     best = max(attempts, key=lambda attempt: _worth(attempt.measured))
     if best.measured is None:
+        tail = printable(attempts[-1].log[-_TAIL_CHARS:], keep_newlines=True)
         raise RecipeError(
             f"{source.name}: none of {len(attempts)} attempts could be prepared",
-            hint="; ".join(attempt.story for attempt in attempts)
-            + f"; the last log ends: {printable(attempts[-1].log[-_TAIL_CHARS:], keep_newlines=True)}",
+            hint="; ".join([*(attempt.story for attempt in attempts), f"the last log ends: {tail}"]),
         )
     told = [attempt.story + (" — taken" if attempt is best else "") for attempt in attempts]
     recipe = best.recipe.model_copy(update={"notes": (*best.recipe.notes, *told)})
@@ -74,7 +74,7 @@ async def _attempts(
         # A preparation that fails costs little: it does not use up an attempt, to a point.
         limit += attempt.measured is None and limit < 2 * most
         idle = idle + 1 if healthy and _worth(attempt.measured) <= before else 0
-        if healthy and attempt.measured and (not _failing(attempt.measured.baseline) or _is_slow(attempt.measured.baseline)):
+        if attempt.measured and is_healthy(attempt.measured.baseline) and _is_enough(attempt.measured.baseline):
             break
         better = ecosystem.diagnose(recipe, attempt.stage, attempt.log)
         if better is not None:
@@ -114,13 +114,10 @@ def _counts(baseline: Baseline) -> tuple[int, int]:
     return len(run.ids(TestOutcome.passed, TestOutcome.xpassed)), len(run.ids(TestOutcome.failed, TestOutcome.error))
 
 
-def _failing(baseline: Baseline) -> bool:
-    return _counts(baseline)[1] > 0 or not baseline.build.ok
-
-
-def _is_slow(baseline: Baseline) -> bool:
-    """Return whether the tests take so long that another try for the last few is not worth it."""
-    return baseline.runs[0].seconds > _SLOW_SECONDS
+def _is_enough(baseline: Baseline) -> bool:
+    """Return whether all is well, or the tests take so long that another try for the last few is not worth it."""
+    failing = _counts(baseline)[1] > 0 or not baseline.build.ok
+    return not failing or baseline.runs[0].seconds > _SLOW_SECONDS
 
 
 def _works(measured: Measured | None) -> bool:

@@ -88,7 +88,15 @@ def _constrained(plan: Plan, constraint: str) -> Plan:
     for other in map(Requirement, plan.constraints):
         if canonicalize_name(other.name) == name and upper != any(spec.operator.startswith("<") for spec in other.specifier):
             return plan
-    return plan.model_copy(update={"constraints": (*plan.constraints, constraint)})
+    return _with_companions(plan.model_copy(update={"constraints": (*plan.constraints, constraint)}))
+
+
+def _with_companions(plan: Plan) -> Plan:
+    """Add what an old pytest needs and does not say itself."""
+    if not {"pytest<4", "pytest<5"} & set(plan.constraints) or "pluggy<1" in plan.constraints:
+        return plan
+    requirements = with_requirement(plan.requirements, "setuptools<81")
+    return plan.model_copy(update={"constraints": (*plan.constraints, "pluggy<1"), "requirements": requirements})
 
 
 def _older(plan: Plan) -> Plan:
@@ -120,5 +128,5 @@ def _forgotten(plan: Plan, name: str) -> Plan:
 def _stepped(plan: Plan) -> Plan:
     step = next((step for step in _PYTEST_STEPS if step not in plan.constraints), None)
     if step is not None:
-        return plan.model_copy(update={"constraints": (*plan.constraints, step)})
+        return _with_companions(plan.model_copy(update={"constraints": (*plan.constraints, step)}))
     return plan.model_copy(update={"runner": "unittest"})
