@@ -289,6 +289,25 @@ def test_failure_in_the_middle_puts_everything_back(repo: Path, monkeypatch: pyt
     assert git(repo, "status", "--porcelain") == ""
 
 
+def test_failure_in_a_folder_without_git_puts_everything_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    for name in ("f", "g"):
+        (folder / name).write_text(BODY)
+    before = state(folder)
+    real = checkout_files.WorkFolder.write
+
+    def failing(self, path, wanted):
+        if path == "g":
+            raise OSError(28, "No space left on device")
+        real(self, path, wanted)
+
+    with monkeypatch.context() as patched, pytest.raises(PatchConflictError, match="No space"):
+        patched.setattr(checkout_files.WorkFolder, "write", failing)
+        apply_patches(folder, [patch("f", 5, "x"), patch("g", 5, "y")], branch="b")
+    assert state(folder) == before
+
+
 @pytest.mark.parametrize("steps", range(5))
 def test_record_undoes_an_apply_that_was_killed(repo: Path, tmp_path: Path, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     from remediator import checkout_work_tree

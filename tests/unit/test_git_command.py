@@ -65,6 +65,28 @@ def test_our_git_runs_nothing_even_in_a_hostile_repository(hostile: Path, args: 
     assert not canary_of(hostile).exists()
 
 
+def test_fsmonitor_is_off_where_git_looks_at_a_work_tree(tmp_path: Path) -> None:
+    folder, canary = tmp_path / "r", tmp_path / "canary"
+    script = tmp_path / "evil.sh"
+    script.write_text(f"#!/bin/sh\necho x >> {canary}\n")
+    script.chmod(0o755)
+    subprocess.run(["git", "init", "-q", folder], check=True)
+    subprocess.run(["git", "config", "core.fsmonitor", str(script)], cwd=folder, check=True)
+    Git(folder / ".git", env={"GIT_WORK_TREE": str(folder)}).call("status")
+    assert not canary.exists()
+    subprocess.run(["git", "status"], cwd=folder, check=True, capture_output=True)
+    assert canary.exists(), "the weak twin: plain git runs it"
+
+
+def test_configuration_in_the_home_folder_is_not_read_while_fetching(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", "--bare", tmp_path / "r"], check=True)
+    (tmp_path / ".gitconfig").write_text('[url "ext::touch canary"]\n\tinsteadOf = https://\n')
+    home = {"HOME": str(tmp_path)}
+    assert b"insteadof" not in Git(tmp_path / "r", env=network_environment(home)).call("config", "--list")
+    weak = subprocess.run(["git", "config", "--list"], cwd=tmp_path / "r", env={**os.environ, **home}, capture_output=True, check=True)
+    assert b"insteadof" in weak.stdout
+
+
 def test_nothing_of_our_environment_reaches_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     subprocess.run(["git", "init", "-q", "--bare", tmp_path / "r"], check=True)
     config = tmp_path / "config"

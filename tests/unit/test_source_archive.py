@@ -269,3 +269,17 @@ def test_negative_sizes_do_not_loop() -> None:
     raw[148:156] = b"%06o\0 " % sum(raw)
     with pytest.raises(SourceError):
         unpacked(io.BytesIO(gzip.compress(bytes(raw) + b"\0" * 10240)))
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_long_header_is_refused_by_its_announced_size(kind: bytes) -> None:
+    with pytest.raises(SourceError, match="a header of 8589934592 bytes"):
+        unpacked(huge_header(kind)())
+
+
+def test_bytes_that_belong_to_no_member_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "_TOTAL", 10_000)
+    monkeypatch.setattr(archives, "_ENTRIES", 40)
+    members = [member(f"p/{number}", b"", pax_headers={"comment": "c" * 10_000}) for number in range(30)]
+    with pytest.raises(SourceError, match="unpacks to more than we accept"):
+        unpacked(tar(*members, format=tarfile.PAX_FORMAT))

@@ -37,11 +37,13 @@ class FakeIndex:
     def __init__(self) -> None:
         self.answers: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {}
         self.asked: list[str] = []
+        self.credentials: list[str] = []
         index = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 index.asked.append(self.path)
+                index.credentials += self.headers.get_all("Authorization", [])
                 answer = index.answers.get(self.path)
                 if answer is None:
                     self.send_error(404)
@@ -255,6 +257,16 @@ async def test_environment_of_the_process_does_not_decide(index: FakeIndex, tmp_
     with pytest.raises(SourceError):
         await get(index, tmp_path, HTTP_PROXY="http://127.0.0.1:9")
     assert (await get(index, tmp_path, HTTP_PROXY="http://127.0.0.1:9", NO_PROXY="127.0.0.1")).tree.entries()
+
+
+async def test_passwords_of_the_user_are_not_sent(index: FakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password sesame99\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    index.project(index.file("demo-1.0.tar.gz", sdist()))
+    await get(index, tmp_path)
+    assert index.credentials == []
+    await get(index, tmp_path, PIP_INDEX_URL=index.url.replace("http://", "http://me:own@"))
+    assert len(index.credentials) == 1, "what the operator put into the index's address is sent to the index, and not to its files"
 
 
 @pytest.mark.network
