@@ -30,6 +30,14 @@ class FileState(NamedTuple):
     data: bytes
 
 
+class Prepared(NamedTuple):
+    """A file that waits beside its place; without a `scratch` name, a file that is to go."""
+
+    parent: str
+    name: str
+    scratch: str
+
+
 class WorkFolder:
     """The user's folder, held against other runs of ours."""
 
@@ -68,19 +76,35 @@ class WorkFolder:
 
     def write(self, path: str, state: FileState | None) -> None:
         """Put a file in the place of what is there, in one step; None removes it. Raises OSError."""
+        self.place(self.prepare(path, state))
+
+    def prepare(self, path: str, state: FileState | None) -> Prepared:
+        """Write a file beside its place, so that a full disk shows before anything is changed. Raises OSError."""
         parent, name = _beneath(path)
         if state is None:
-            self._remove(parent, name)
+            return Prepared(parent, name, "")
+        prepared = Prepared(parent, name, f".{name.encode()[:80].decode(errors='ignore')}.{secrets.token_hex(6)}.new")
+        try:
+            with self._folder(parent, make=True) as folder:
+                _write_new(prepared.scratch, name, state, folder)
+        except BaseException:
+            self.discard(prepared)
+            raise
+        return prepared
+
+    def place(self, prepared: Prepared) -> None:
+        """Move a prepared file to its place. Raises OSError."""
+        if not prepared.scratch:
+            self._remove(prepared.parent, prepared.name)
             return
-        with self._folder(parent, make=True) as folder:
-            scratch = f".{name[:100]}.{secrets.token_hex(6)}.new"
-            try:
-                _write_new(scratch, name, state, folder)
-                os.rename(scratch, name, src_dir_fd=folder, dst_dir_fd=folder)
-            except BaseException:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(scratch, dir_fd=folder)
-                raise
+        with self._folder(prepared.parent) as folder:
+            os.rename(prepared.scratch, prepared.name, src_dir_fd=folder, dst_dir_fd=folder)
+
+    def discard(self, prepared: Prepared) -> None:
+        """Remove a prepared file that is not wanted any more, and folders that were made for it."""
+        if prepared.scratch:
+            with contextlib.suppress(OSError):
+                self._remove(prepared.parent, prepared.scratch)
 
     def _remove(self, parent: str, name: str) -> None:
         with contextlib.suppress(FileNotFoundError), self._folder(parent) as folder:
@@ -146,23 +170,45 @@ def check_unchanged(folder: WorkFolder, files: Sequence[TouchedFile]) -> None:
 
 
 def replace_all(folder: WorkFolder, files: Sequence[TouchedFile], after: Mapping[str, FileState | None]) -> None:
-    """Write all files; should one fail, or have changed in the meantime, put back those that were written. Raises PatchConflictError."""
-    done: list[tuple[str, FileState | None]] = []
-    for file in files:
-        before = folder.read(file.path)
+    """Write all files, or none of them. Raises PatchConflictError."""
+    before = {file.path: folder.read(file.path) for file in files}
+    with _prepared(folder, files, after) as waiting:
+        check_unchanged(folder, files)
+        done: list[str] = []
+        for file, prepared in zip(files, waiting, strict=True):
+            try:
+                folder.place(prepared)
+            except OSError as error:
+                _put_back(folder, done, before)
+                raise _unwritable(file.path, error) from error
+            done.append(file.path)
+
+
+def _put_back(folder: WorkFolder, paths: Sequence[str], before: Mapping[str, FileState | None]) -> None:
+    for path in reversed(paths):
         try:
-            if not _is(folder, file.path, file.before_mode, file.before_id):
-                raise PatchConflictError(f"{printable(file.path)} was changed in the meantime", hint=_ASIDE)  # noqa: TRY301
-            done.append((file.path, before))
-            folder.write(file.path, after[file.path])
-        except (OSError, PatchConflictError) as error:
-            for path, state in reversed(done):
-                folder.write(path, state)
-            if isinstance(error, PatchConflictError):
-                raise
-            raise PatchConflictError(
-                f"{printable(file.path)} cannot be written: {error.strerror}", hint="all files are as they were"
-            ) from error
+            folder.write(path, before[path])
+        except OSError as error:
+            raise PatchConflictError(f"{printable(path)} cannot be put back: {error.strerror}", hint="use `remediator undo`") from error
+
+
+@contextlib.contextmanager
+def _prepared(folder: WorkFolder, files: Sequence[TouchedFile], wanted: Mapping[str, FileState | None]) -> Iterator[list[Prepared]]:
+    waiting: list[Prepared] = []
+    try:
+        for file in files:
+            try:
+                waiting.append(folder.prepare(file.path, wanted[file.path]))
+            except OSError as error:
+                raise _unwritable(file.path, error) from error
+        yield waiting
+    finally:
+        for prepared in waiting:
+            folder.discard(prepared)
+
+
+def _unwritable(path: str, error: OSError) -> PatchConflictError:
+    return PatchConflictError(f"{printable(path)} cannot be written: {error.strerror}", hint="all files are as they were")
 
 
 def restore_all(folder: WorkFolder, files: Sequence[TouchedFile], before: Mapping[str, FileState | None]) -> None:
@@ -173,8 +219,9 @@ def restore_all(folder: WorkFolder, files: Sequence[TouchedFile], before: Mappin
             waiting.append(file)
         elif not _is(folder, file.path, file.before_mode, file.before_id):
             raise PatchConflictError(f"{printable(file.path)} was changed after the fix was applied", hint=f"nothing was undone; {_ASIDE}")
-    for file in waiting:
-        folder.write(file.path, before[file.path])
+    with _prepared(folder, waiting, before) as prepared:
+        for one in prepared:
+            folder.place(one)
 
 
 def _is(folder: WorkFolder, path: str, mode: int, oid: str) -> bool:

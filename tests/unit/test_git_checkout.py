@@ -270,42 +270,54 @@ def test_linked_work_tree_and_subfolder(repo: Path, tmp_path: Path) -> None:
     assert git(side, "branch", "--show-current") == "side"
 
 
-def test_failure_in_the_middle_puts_everything_back(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = state(repo)
-    real = checkout_files.WorkFolder.write
-    calls: list[str] = []
+@pytest.mark.parametrize("step", ["prepare", "place"])
+@pytest.mark.parametrize("tracked", [True, False])
+def test_failure_in_the_middle_puts_everything_back(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, tracked: bool
+) -> None:
+    folder = repo
+    if not tracked:
+        folder = tmp_path / "plain"
+        folder.mkdir()
+        for name in ("f", "g"):
+            (folder / name).write_text(BODY)
+    before = state(folder)
+    real = getattr(checkout_files.WorkFolder, step)
+    calls: list[object] = []
 
-    def failing(self, path, wanted):
-        calls.append(path)
-        if len(calls) == 2:
+    def failing(self, *args):
+        calls.append(args)
+        if len(calls) == 3:
             raise OSError(28, "No space left on device")
-        real(self, path, wanted)
+        return real(self, *args)
 
-    monkeypatch.setattr(checkout_files.WorkFolder, "write", failing)
-    with pytest.raises(PatchConflictError, match="No space"):
-        apply_patches(repo, [patch("f", 5, "x"), patch("g", 5, "y")], branch="remediator/x")
-    assert state(repo) == before
+    with monkeypatch.context() as patched, pytest.raises(PatchConflictError, match="No space"):
+        patched.setattr(checkout_files.WorkFolder, step, failing)
+        apply_patches(folder, [ADDED, patch("f", 5, "x"), patch("g", 5, "y")], branch="remediator/x")
+    assert state(folder) == before
+    assert not (folder / "d").exists()
     assert git(repo, "branch", "--format=%(refname)") == "refs/heads/main"
     assert git(repo, "status", "--porcelain") == ""
 
 
-def test_failure_in_a_folder_without_git_puts_everything_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "plain"
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount a small disk")
+def test_full_disk_changes_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "small"
     folder.mkdir()
-    for name in ("f", "g"):
-        (folder / name).write_text(BODY)
-    before = state(folder)
-    real = checkout_files.WorkFolder.write
-
-    def failing(self, path, wanted):
-        if path == "g":
-            raise OSError(28, "No space left on device")
-        real(self, path, wanted)
-
-    with monkeypatch.context() as patched, pytest.raises(PatchConflictError, match="No space"):
-        patched.setattr(checkout_files.WorkFolder, "write", failing)
-        apply_patches(folder, [patch("f", 5, "x"), patch("g", 5, "y")], branch="b")
-    assert state(folder) == before
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)], check=True)
+    try:
+        (folder / "f").write_text(BODY)
+        (folder / "g").write_text(BODY)
+        (folder / "filler").write_bytes(b"x" * 110_000)
+        before = state(folder)
+        large = "y" * 20_000
+        with pytest.raises(PatchConflictError, match="No space"):
+            apply_patches(folder, [patch("f", 5, "x"), patch("g", 5, large)], branch="b")
+        assert state(folder) == before
+        (folder / "filler").unlink()
+        undo(apply_patches(folder, [patch("f", 5, "x"), patch("g", 5, large)], branch="b"))
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.mark.parametrize("steps", range(5))

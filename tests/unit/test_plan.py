@@ -104,3 +104,26 @@ def test_an_insufficient_level_is_never_handed_over() -> None:
         checks=(Check(name="tests", level=EvidenceLevel.E3, status=CheckStatus.not_run),),
     )
     assert not isinstance(next_step(PLAYBOOK, case(patches=(A,), verdicts=(weak,), bundle_digest="x")), Submit)
+
+
+def _in(path: str) -> Case:
+    from remediator.records import Location
+
+    found = Finding.at(rule_id="r", scanner="s", message="m", location=Location(path=path), snippet="x")
+    return Case(id="fx-1", run_id="run-1", finding=found)
+
+
+GUARDED = PLAYBOOK.model_copy(update={"verify": Playbook.model_validate({"name": "p", "verify": [{"use": "guards"}]}).verify})
+
+
+def test_a_finding_where_no_patch_may_go_is_out_of_scope() -> None:
+    assert next_step(GUARDED, _in("tests/test_a.py")) == Seal(ReasonCode.out_of_scope, "no patch may touch this file (test-edit)")
+
+
+def test_a_finding_in_the_product_is_not() -> None:
+    assert next_step(GUARDED, _in("app/a.py")) == Propose("one")
+
+
+def test_what_the_operator_allowed_is_in_scope() -> None:
+    allowed = Playbook.model_validate({"name": "p", "verify": [{"use": "guards", "with": {"allow": ["tests/*"]}}]}).verify
+    assert next_step(GUARDED.model_copy(update={"verify": allowed}), _in("tests/test_a.py")) == Propose("one")

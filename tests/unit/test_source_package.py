@@ -262,11 +262,12 @@ async def test_environment_of_the_process_does_not_decide(index: FakeIndex, tmp_
 async def test_passwords_of_the_user_are_not_sent(index: FakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password sesame99\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    index.project(index.file("demo-1.0.tar.gz", sdist()))
+    elsewhere = f"http://localhost:{index.server.server_port}/files/demo-1.0.tar.gz"
+    index.project(index.file("demo-1.0.tar.gz", sdist(), url=elsewhere))
     await get(index, tmp_path)
     assert index.credentials == []
     await get(index, tmp_path, PIP_INDEX_URL=index.url.replace("http://", "http://me:own@"))
-    assert len(index.credentials) == 1, "what the operator put into the index's address is sent to the index, and not to its files"
+    assert len(index.credentials) == 1, "what the operator put into the index's address is sent to it, and to no other host"
 
 
 @pytest.mark.network

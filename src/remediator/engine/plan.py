@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from remediator.diff import Policy
+from remediator.diff.roles import objections_of
 from remediator.playbook import Playbook
 from remediator.records.case import Case
 from remediator.records.patch import Patch, ReasonCode
@@ -58,6 +60,8 @@ def next_step(playbook: Playbook, case: Case, *, minutes: float = 0.0, fixed_by:
         return _hand_over(playbook, case)
     if fixed_by and not case.patches:
         return _end(case, ReasonCode.duplicate, f"already gone with {fixed_by}")
+    if (why := _out_of_reach(playbook, case)) and not case.patches:
+        return _end(case, ReasonCode.out_of_scope, why)
     if (patch := _unjudged(case)) is not None:
         return Judge(patch)
     if over := _over_budget(playbook, case, minutes):
@@ -82,6 +86,16 @@ def _hand_over(playbook: Playbook, case: Case) -> Step:
 
 def _end(case: Case, reason: ReasonCode, detail: str) -> Step:
     return Close(reason, detail) if case.bundle_digest else Seal(reason, detail)
+
+
+def _out_of_reach(playbook: Playbook, case: Case) -> str:
+    """Return why no patch could touch the finding's file anyway: the gate would refuse it by its path."""
+    guards = next((use for use in playbook.verify if use.name == "guards"), None)
+    if guards is None or not case.finding.path:
+        return ""
+    if Policy(allow=tuple(guards.options.get("allow", ()))).allows(case.finding.path):
+        return ""
+    return next((f"no patch may touch this file ({objection.code})" for objection in objections_of(case.finding.path)), "")
 
 
 def _unjudged(case: Case) -> Patch | None:

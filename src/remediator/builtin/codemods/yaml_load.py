@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import libcst as cst
 
 from remediator.builtin.codemods.draft import Draft
@@ -22,6 +24,7 @@ _TEACHERS = {
     "yaml.add_implicit_resolver": 3,
     "yaml.add_path_resolver": 3,
 }
+_COPY = re.compile(r"^[\w.]*\b(?:packages|compat|_?vendor(?:ed)?|extern(?:al)?s?|libs?|third_?party)\.(?:\w+\.)?yaml[23]?\.")
 _UNSAFE_LOADERS = frozenset({"Loader", "FullLoader", "UnsafeLoader", "CLoader", "CFullLoader", "CUnsafeLoader"})
 _SAFE_LOADERS = frozenset({"SafeLoader", "CSafeLoader", "BaseLoader", "CBaseLoader"})
 
@@ -39,11 +42,15 @@ class YamlSafeLoad(Transform):
         "or the file teaches the default loader tags of its own."
     )
 
+    nodes = (cst.Call, cst.Attribute, cst.Name)
+
     def apply(self, node: cst.CSTNode, scene: Scene, draft: Draft) -> bool:
         """Turn `load` into `safe_load`, and drop the loader."""
+        if isinstance(node, cst.Attribute | cst.Name):
+            return self._reference(node, scene, draft)
         if not isinstance(node, cst.Call):
             return False
-        function = scene.name(node.func)
+        function = _one_name(scene.names(node.func))
         module, _, member = function.rpartition(".")
         if function == "ruamel.yaml.YAML":
             return self._kind(node, draft)
@@ -67,6 +74,20 @@ class YamlSafeLoad(Transform):
             draft.release(loader.value)
         return True
 
+    def _reference(self, node: cst.Attribute | cst.Name, scene: Scene, draft: Draft) -> bool:
+        """Hand on the safe function where the unsafe one is handed on: as a default, an argument or another name for it."""
+        member = _one_name(scene.names(node)).removeprefix("yaml.")
+        parent = scene.parent(node)
+        if member not in _SAFE or not isinstance(parent, cst.Param | cst.Arg | cst.Assign | cst.DictElement):
+            return False
+        if any(isinstance(other, cst.Arg) and other.keyword is not None and other.keyword.value == "Loader" for other in scene.nodes()):
+            raise ambiguous("the function is handed on, and somewhere in the file a loader is chosen")
+        if _teaches_default_loader(scene):
+            raise unsafe("the file teaches the default loader tags of its own, which the safe one would not know")
+        draft.replace(node, draft.sibling(node, _SAFE[member]))
+        draft.release(node)
+        return True
+
     def _kind(self, node: cst.Call, draft: Draft) -> bool:
         kind = argument(node, "typ", 0)
         if kind is None or not isinstance(kind.value, cst.SimpleString) or kind.value.evaluated_value != "unsafe":
@@ -79,9 +100,15 @@ class YamlSafeLoad(Transform):
         members = {name.rpartition(".")[2] for name in names}
         if members and members <= _SAFE_LOADERS:
             return False
-        if members and members <= _UNSAFE_LOADERS and all(name.startswith(("yaml.", "ruamel.yaml.")) for name in names):
+        if members and members <= _UNSAFE_LOADERS and all(_COPY.sub("yaml.", name).startswith(("yaml.", "ruamel.yaml.")) for name in names):
             return True
         raise ambiguous(f"the loader `{scene.code(loader.value)}` is not one of PyYAML's own")
+
+
+def _one_name(names: frozenset[str]) -> str:
+    """Return the one name of a function, where a copy of PyYAML that a project brings along counts as PyYAML."""
+    found = {_COPY.sub("yaml.", name) for name in names}
+    return found.pop() if len(found) == 1 else ""
 
 
 def _teaches_default_loader(scene: Scene) -> bool:
