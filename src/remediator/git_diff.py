@@ -27,6 +27,6 @@ def diff_text(git: Git, before: str, after: str) -> str:
 
 
 def _header(match: re.Match[bytes]) -> bytes:
-    # What git shows behind a hunk's header is cut at a byte, not at a character, and may be in another encoding.
+    # What stands behind a hunk's header comes from another line of the file: it need not be text, and nobody reads it as such.
     context = match[2].decode("utf-8", "ignore")
     return match[1] + "".join(char for char in context if char.isprintable()).rstrip().encode("utf-8")

@@ -260,7 +260,7 @@ def test_diff_of_what_is_not_text_is_an_error(store: GitStore, data: bytes) -> N
 
 
 def test_odd_bytes_away_from_the_change_do_not_matter(store: GitStore) -> None:
-    body = b"def \xe9\x1b[2J():\n" + b"".join(b"    line %d\n" % number for number in range(40))
+    body = b"# \xe9\ndef \x1b[2J():\n" + b"".join(b"    line %d\n" % number for number in range(40))
     before = store.tree(keep(store, text("f", body)))
     after = store.write(before, {"f": body.replace(b"line 30", b"line thirty")})
     diff = store.diff(before, after)
