@@ -175,9 +175,9 @@ class Remediator:
 
         patches = [self._proven(self.journal.case(case_id)) for case_id in case_ids]
         branch = f"remediator/{datetime.now(UTC):%Y-%m-%d}-{secrets.token_hex(2)}"
-        applied = await asyncio.to_thread(apply_patches, repository, patches, branch=branch)
-        await asyncio.to_thread(_remember, self.settings.state, repository, applied)
-        return applied
+        record = _undo_path(self.settings.state, repository)
+        await asyncio.to_thread(private_folder, record.parent)
+        return await asyncio.to_thread(apply_patches, repository, patches, branch=branch, record=record)
 
     async def undo(self, repository: Path) -> Any:
         """Take back the last `apply` on this repository. Raises UsageError where there is none."""
@@ -291,14 +291,6 @@ def _failed(run_id: str, error: BaseException) -> RunFinished:
 
 def _undo_path(state: Path, repository: Path) -> Path:
     return state / "undo" / f"{digest_of(str(repository.resolve()).encode('utf-8', 'surrogateescape'))[7:23]}.json"
-
-
-def _remember(state: Path, repository: Path, applied: Any) -> None:
-    from remediator.artefacts import write_atomically
-
-    path = _undo_path(state, repository)
-    private_folder(path.parent)
-    write_atomically(path, applied.model_dump_json().encode())
 
 
 def _recall(path: Path) -> Any:

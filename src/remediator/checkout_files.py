@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -83,7 +84,7 @@ class WorkFolder:
         parent, name = _beneath(path)
         if state is None:
             return Prepared(parent, name, "")
-        prepared = Prepared(parent, name, f".{name.encode()[:80].decode(errors='ignore')}.{secrets.token_hex(6)}.new")
+        prepared = Prepared(parent, name, f"{_scratch_prefix(name)}{secrets.token_hex(6)}.new")
         try:
             with self._folder(parent, make=True) as folder:
                 _write_new(prepared.scratch, name, state, folder)
@@ -105,6 +106,16 @@ class WorkFolder:
         if prepared.scratch:
             with contextlib.suppress(OSError):
                 self._remove(prepared.parent, prepared.scratch)
+
+    def sweep(self, path: str) -> None:
+        """Remove prepared files that a killed run left beside a place."""
+        parent, name = _beneath(path)
+        ours = re.compile(re.escape(_scratch_prefix(name)) + r"[0-9a-f]{12}\.new")
+        left: list[str] = []
+        with contextlib.suppress(OSError), self._folder(parent) as folder, os.scandir(folder) as entries:
+            left = [entry.name for entry in entries if ours.fullmatch(entry.name)]
+        for entry in left:
+            self.discard(Prepared(parent, name, entry))
 
     def _remove(self, parent: str, name: str) -> None:
         with contextlib.suppress(FileNotFoundError), self._folder(parent) as folder:
@@ -132,6 +143,10 @@ class WorkFolder:
             yield descriptor
         finally:
             os.close(descriptor)
+
+
+def _scratch_prefix(name: str) -> str:
+    return f".{os.fsdecode(os.fsencode(name)[:80])}."
 
 
 def _beneath(path: str) -> tuple[str, str]:
@@ -222,6 +237,8 @@ def restore_all(folder: WorkFolder, files: Sequence[TouchedFile], before: Mappin
     with _prepared(folder, waiting, before) as prepared:
         for one in prepared:
             folder.place(one)
+    for file in files:
+        folder.sweep(file.path)
 
 
 def _is(folder: WorkFolder, path: str, mode: int, oid: str) -> bool:

@@ -91,7 +91,7 @@ def test_code_deeper_in_a_block_of_tabs_is_changed_in_place(case: cases.Case) ->
         compile(change.data, "a.py", "exec")
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     chosen=st.lists(st.sampled_from(cases.FIXED), min_size=2, max_size=4, unique_by=cases.name_of), order=st.randoms(use_true_random=False)
 )

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -354,6 +355,40 @@ def test_record_undoes_an_apply_that_was_killed(repo: Path, tmp_path: Path, step
     assert state(repo) == before
     assert git(repo, "status", "--porcelain") == ""
     assert git(repo, "branch", "--show-current") == "main"
+    assert git(repo, "branch", "--format=%(refname)") == "refs/heads/main"
+
+
+@pytest.mark.parametrize("renames", range(4))
+@pytest.mark.parametrize("tracked", [True, False])
+def test_record_undoes_an_apply_that_was_killed_for_good(repo: Path, tmp_path: Path, renames: int, tracked: bool) -> None:
+    folder, record = repo, tmp_path / "undo.json"
+    if not tracked:
+        folder = tmp_path / "plain"
+        folder.mkdir()
+        for name in ("f", "g"):
+            (folder / name).write_text(BODY)
+    before = state(folder)
+    patches = [ADDED, patch("f", 5, "x"), patch("g", 5, "y")]
+    program = f"""
+import os, signal
+from pathlib import Path
+from remediator.checkout import apply_patches
+from remediator.checkout_files import WorkFolder
+real, calls = WorkFolder.place, []
+def place(self, prepared):
+    calls.append(prepared)
+    if len(calls) > {renames}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(self, prepared)
+WorkFolder.place = place
+apply_patches(Path({str(folder)!r}), {patches!r}, branch="remediator/x", record=Path({str(record)!r}))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
+    undo(Applied.model_validate_json(record.read_bytes()))
+    assert state(folder) == before
+    assert not (folder / "d").exists()
+    assert git(repo, "status", "--porcelain") == ""
     assert git(repo, "branch", "--format=%(refname)") == "refs/heads/main"
 
 

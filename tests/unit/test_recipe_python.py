@@ -258,7 +258,7 @@ def test_a_plan_has_what_tests_need_and_not_what_they_do_not() -> None:
     plan = plan_for(
         {
             "setup.py": "setup(name='thing', tests_require=['mock==1.0', 'pytest-cov', 'thing'])",
-            "requirements-dev.txt": "flake8==3\npytest==3.0.1\nrequests==2.1\n",
+            "requirements-dev.txt": "flake8==3\nfutures==3.0\npytest==3.0.1\nrequests==2.1\n",
             "tests/test_a.py": "import yaml, thing, six, os\n" + TEST,
             "thing.py": "",
         }

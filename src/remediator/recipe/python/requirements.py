@@ -105,6 +105,29 @@ _NOT_FOR_TESTS = frozenset(
         "zest-releaser",
     ]
 )
+# Backports to Python 2: on ours they do not build, or hide what the standard library has.
+_PYTHON_2 = frozenset(
+    canonicalize_name(name)
+    for name in [
+        "argparse",
+        "backports.functools-lru-cache",
+        "backports.ssl-match-hostname",
+        "configparser",
+        "dataclasses",
+        "enum34",
+        "functools32",
+        "futures",
+        "importlib",
+        "ordereddict",
+        "pathlib",
+        "pathlib2",
+        "scandir",
+        "singledispatch",
+        "subprocess32",
+        "trollius",
+        "typing",
+    ]
+)
 _TOOLS_TO_UNPIN = frozenset({"pytest", "nose", "mock", "py", "pluggy", "attrs", "six", "setuptools", "hypothesis", "pytest-mock"})
 _LINE_CHARS = 1000
 _TEST_FILE = re.compile(r"(?i)(^|[/_.-])(tests?|testing|dev|develop|development|ci)([/_.-]|$)")
@@ -163,7 +186,7 @@ def for_tests(requirements: Iterable[str]) -> list[str]:
     for text in requirements:
         parsed = Requirement(text)
         name = canonicalize_name(parsed.name)
-        if name in _NOT_FOR_TESTS or name.startswith(("types-", "flake8-", "sphinx")):
+        if name in _NOT_FOR_TESTS | _PYTHON_2 or name.startswith(("types-", "flake8-", "sphinx")):
             continue
         kept.append(unpinned(text) if name in _TOOLS_TO_UNPIN else text)
     return kept

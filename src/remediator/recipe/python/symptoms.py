@@ -129,8 +129,9 @@ _TABLE = (
     _Symptom(r"CliRunner\.__init__\(\) got an unexpected keyword argument 'mix_stderr'", "constrain", "click<8.2"),
     _Symptom(r"cannot import name 'json' from 'itsdangerous'", "constrain", "itsdangerous<2.1"),
     _Symptom(r"No module named 'django\.(core\.urlresolvers|utils\.encoding.*force_text)'", "constrain", "django<2"),
+    _Symptom(r"cannot import name '(six|lru_cache|python_2_unicode_compatible)' from 'django\.utils", "constrain", "django<3"),
     _Symptom(
-        r"cannot import name '(ugettext|ugettext_lazy|force_text|smart_text|url|is_safe_url|python_2_unicode_compatible)' from 'django",
+        r"cannot import name '(ugettext|ugettext_lazy|force_text|smart_text|url|is_safe_url)' from 'django",
         "constrain",
         "django<4",
     ),
