@@ -268,6 +268,24 @@ def test_a_plan_has_what_tests_need_and_not_what_they_do_not() -> None:
     assert plan.runner == "pytest"
 
 
+@pytest.mark.parametrize(
+    ("files", "settings"),
+    [
+        ({"runtests.py": "os.environ['DJANGO_SETTINGS_MODULE'] = 'a.settings'"}, "a.settings"),
+        ({"manage.py": 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "b")'}, "b"),
+        ({"tox.ini": "[testenv]\nsetenv =\n  DJANGO_SETTINGS_MODULE = c.d\n"}, "c.d"),
+        ({"tests/settings.py": ""}, "tests.settings"),
+        ({"pkg/settings.py": ""}, ""),
+    ],
+)
+def test_the_settings_module_of_a_django_project_is_guessed(files: dict[str, str], settings: str) -> None:
+    plan = plan_for({"setup.py": "", "tests/test_a.py": TEST, **files})
+    assert plan.django_settings == settings
+    changed, _ = next_plan(plan, "test", "ImproperlyConfigured: Requested setting DATABASES, but settings are not configured")
+    assert changed.env.get("DJANGO_SETTINGS_MODULE", "") == settings
+    assert ("pytest-django" in changed.requirements) is bool(settings)
+
+
 def test_a_tree_without_tests_gets_no_runner_and_no_test_tools() -> None:
     plan = plan_for({"setup.py": "setup(name='thing')", "thing.py": ""})
     assert (plan.runner, plan.requirements) == ("", ())

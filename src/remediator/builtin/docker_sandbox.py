@@ -47,7 +47,7 @@ class DockerSandboxProvider(SandboxProvider):
     runtime: str = Field(default="", description="Container runtime, such as `runsc`; the engine's own where empty.")
     ca_bundle: Path | None = Field(default=None, description="Certificates that prepare containers need to reach the registries.")
     prepare_env: dict[str, str] = Field(default={}, description="Environment of prepare containers, such as PIP_INDEX_URL. No secrets.")
-    base_registry: str = Field(default="docker.io/library/debian", description="Where the base image may be pulled from; nowhere if empty.")
+    base_registry: str = Field(default="debian", description="Where the base image may be pulled from; nowhere if empty.")
     build_args: dict[str, str] = Field(default={}, description="Arguments of image builds, such as DEBIAN_MIRROR and PIP_INDEX_URL.")
     tmp_exec: bool = Field(default=False, description="Whether programs under /tmp may be executed while working.")
     state: str = Field(default="", description="State folder of this installation; tells its objects from another's.")

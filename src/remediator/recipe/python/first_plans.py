@@ -31,7 +31,8 @@ _SCRIPT_SIGNS = (
 _NOSE_STYLE = re.compile(
     rb"(?m)^\s*(?:import nose\b|from nose\b)|^    def (?:setup|teardown)\(self\)|^def (?:setup|teardown|setup_module)\(\)"
 )
-_DJANGO = re.compile(r"DJANGO_SETTINGS_MODULE['\"]?\s*[\],=]+\s*['\"]?([A-Za-z_][\w.]*)")
+_DJANGO = re.compile(r"DJANGO_SETTINGS_MODULE['\"]?[\s\],=]{1,20}['\"]?([A-Za-z_][\w.]*)")
+_DJANGO_FILE = re.compile(r"(tests?|testing|test_?project|example|demo)/(\w+/)?(test_?)?settings\.py")
 _TEST_OPTIONS = ("-q", "--tb=short", "-p", "no:randomly", "-p", "no:random_order", "-p", "no:rerunfailures", "-p", "no:flaky")
 
 
@@ -147,15 +148,15 @@ def _read(tree: Tree, path: str) -> bytes:
 
 
 def _django_settings(tree: Tree, facts: Facts) -> str:
-    paths = [entry.path for entry in tree.entries() if entry.is_file and entry.path.count("/") <= 1]
+    paths = [entry.path for entry in tree.entries() if entry.is_file and entry.path.count("/") <= 2]
     likely = [path for path in paths if path.endswith(("manage.py", "runtests.py", "conftest.py", "run_tests.py", "setup.cfg", "Makefile"))]
     texts = [
         facts.tox,
-        facts.pytest_options.get("django_settings_module", ""),
         *(_read(tree, path).decode("utf-8", "replace") for path in likely),
     ]
     found = [match[1] for text in texts for match in _DJANGO.finditer(text)]
-    return found[0] if found else ""
+    files = [path[:-3].replace("/", ".") for path in paths if _DJANGO_FILE.fullmatch(path)]
+    return next(iter([*found, *files]), "")
 
 
 def _with_hints(plan: Plan, hints: Hints) -> Plan:
