@@ -158,7 +158,10 @@ class Project:
         known = await asyncio.to_thread(_stored, path)
         if known is not None:
             image = await recipe.prepare(known.recipe, self.base, self.source, provider, keep=self.keep, note=self.note)
-            return known.model_copy(update={"image": image})
+            if image == known.image:
+                return known
+            # Made anew, the image may hold other versions: what was measured on the old one says nothing of it.
+            return await recipe.measure(known.recipe, image, self.base, provider, keep=self.keep, note=self.note)
         found = await recipe.establish(self.base, self.source, self.hints, provider, keep=self.keep, note=self.note)
         await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True, mode=0o700)
         await asyncio.to_thread(write_atomically, path, canonical_json(found.as_json()))

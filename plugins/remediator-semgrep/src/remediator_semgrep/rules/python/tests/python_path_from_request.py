@@ -23,8 +23,12 @@ def two():
         return file.read()
 
 
-@api.get("/three")
-async def three(name: str):
+@api.get(
+    "/three",
+    response_model=dict(),
+)
+@limited
+async def three(number: int, name: str = Query(default=str())):
     # ruleid: python-path-from-request
     os.remove(f"/srv/{name}")
 

@@ -28,8 +28,11 @@ def read(cursor, name, number, table):
     cursor.executescript(statement)
     # ruleid: python-sql-string-building
     cursor.execute("SELECT * FROM %s WHERE id = ?" % table, (number,))
-    start = "SELECT * FROM users"
-    start += " WHERE name = '%s'" % name
+    # ruleid: python-sql-string-building
+    cursor.execute(f"SELECT * FROM users " f"WHERE name = '{name}'")
+    later = f'select * from users where name = "{name}"'
+    # ruleid: python-sql-string-building
+    cursor.execute(later)
 
 
 def safe(cursor, name, number):
