@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from remediator.engine.journal import Journal, Recorder, RunSummary
 from remediator.engine.project import Project
 from remediator.engine.request import FixRequest, RunReport
 from remediator.engine.run import Run, project_of, run_folder
-from remediator.errors import PatchError, UsageError
+from remediator.errors import PatchError, StoppedError, UsageError
 from remediator.evidence.replay import ReplayReport
 from remediator.playbook import Playbook, Use, check_playbook, load_playbook, make
 from remediator.records.case import Case
@@ -45,6 +45,7 @@ class Remediator:
         self.registry = registry
         self.journal = journal
         self._recorder = Recorder(journal, observers)
+        self._drain: Callable[[], None] | None = None
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -71,15 +72,27 @@ class Remediator:
         await self._sweep(playbook)
         try:
             async with open_durable(run_folder(self.settings.state, run_id), run_id, run.workflows()) as durable:
+                self._drain = durable.drain
                 await durable.run("repo_run", run_id, {"run": run_id})
         except asyncio.CancelledError:
             raise
+        except StoppedError:
+            self.note("stopped between two steps")
         except Exception as error:
             if not getattr(error, "transient", False):
                 await self._recorder.record(_failed(run_id, error), f"{run_id}:failed")
             raise
+        finally:
+            self._drain = None
         report = self.report(run_id)
         return report.model_copy(update={"resumed": resumed, "seconds": round(time.monotonic() - began, 1)})
+
+    def stop(self) -> bool:
+        """Ask the run to end after the steps that are under way, to be resumed later; return whether one is there to be asked."""
+        if self._drain is None:
+            return False
+        self._drain()
+        return True
 
     def _which_run(self, request: FixRequest) -> tuple[str, FixRequest, bool]:
         if not request.resume:

@@ -16,7 +16,8 @@
     ├── RecipeError                 no way was found to build or test the project
     ├── EvidenceError               a bundle is damaged, tampered with or unsigned               exit 8
     ├── SinkError                   a submission could not be handed over (transient)
-    └── StateError                  the state folder is locked, full or damaged                  exit 2
+    ├── StateError                  the state folder is locked, full or damaged                  exit 2
+    └── StoppedError                the work was asked to stop, and can be resumed               exit 130
 
 Outcomes are not errors: a failing test is a Check, a declined fix is a Declined.
 """
@@ -114,3 +115,10 @@ class SinkError(RemediatorError):
 
 class StateError(RemediatorError):
     """The state folder is locked, full, unreadable or damaged."""
+
+
+class StoppedError(RemediatorError):
+    """The work was asked to stop between two steps; it can be resumed."""
+
+    exit_code = 130
+    transient = True

@@ -49,7 +49,7 @@ class App:
     def __init__(self, journal, observers):
         self.journal, self.observers = journal, observers
         if MODE == "patient":
-            self.stop = lambda: self.ending.set()
+            self.stop = lambda: self.ending.set() or True
 
     async def fix(self, request):
         self.ending = asyncio.Event()
@@ -192,6 +192,19 @@ def test_the_first_ctrl_c_lets_a_patient_application_finish(state):
     assert screen.end() == 130
     assert b"what is in flight is finished" in screen.shown
     assert b"1 safe, 0 to review" in screen.shown
+    assert b"resume: remediator fix --resume shop" in screen.shown
+
+
+def test_however_often_it_is_pressed_the_code_and_the_words_are_those_promised(state):
+    screen = Screen(state, "slow", "fix", "shop")
+    screen.until(b"READY")
+    screen.press_ctrl_c()
+    while screen.child.poll() is None and not (state / "cleaned").exists():
+        pass
+    while screen.child.poll() is None:
+        screen.press_ctrl_c()
+        time.sleep(0.002)
+    assert screen.end() == 130
     assert b"resume: remediator fix --resume shop" in screen.shown
 
 

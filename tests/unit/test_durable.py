@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from remediator.engine.durable import InlineDurable, open_durable
-from remediator.errors import SinkError, SourceError, StateError
+from remediator.errors import SinkError, SourceError, StateError, StoppedError
 
 # A run with three steps and a child. Each body leaves a line; `slow` waits for a file, so a test can end the process there.
 PROGRAM = """
@@ -215,3 +215,31 @@ async def test_the_inline_twin_gives_the_same_errors() -> None:
 
     with pytest.raises(SinkError, match="later"):
         await InlineDurable({"w": workflow}).run("w", {})
+
+
+async def test_asked_to_stop_it_finishes_the_step_under_way_and_no_other(tmp_path: Path) -> None:
+    ran: list[str] = []
+    under_way = asyncio.Event()
+
+    async def work(durable, argument):
+        async def first():
+            ran.append("first")
+            under_way.set()
+            await asyncio.sleep(0.3)
+            return {"n": 1}
+
+        async def second():
+            ran.append("second")
+            return {"n": 2}
+
+        return {"n": (await durable.step("first", first))["n"] + (await durable.step("second", second))["n"]}
+
+    async with open_durable(tmp_path, "run", {"work": work}) as durable:
+        waiting = asyncio.ensure_future(durable.run("work", "run", {}))
+        await under_way.wait()
+        durable.drain()
+        with pytest.raises(StoppedError):
+            await waiting
+    async with open_durable(tmp_path, "run", {"work": work}) as durable:
+        assert await durable.run("work", "run", {}) == {"n": 3}
+    assert ran == ["first", "second"]

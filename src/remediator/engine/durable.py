@@ -17,13 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
-from remediator.errors import RemediatorError, StateError
+from remediator.errors import RemediatorError, StateError, StoppedError
 from remediator.records.record import canonical_json
 
 Json = dict[str, Any]
 StepBody = Callable[[], Awaitable[Json]]
 Workflow = Callable[["Durable", Json], Awaitable[Json]]
 
+_CHECKPOINT_SECONDS = 0.5
 VERSION = "wf-1"
 """Raised when the order of steps in a workflow changes: a run begun by another version cannot be resumed."""
 
@@ -68,7 +69,7 @@ class DbosDurable(Durable):
     def __init__(self, workflows: dict[str, Callable[[Json], Coroutine[Any, Any, Json]]]) -> None:
         self._registered = workflows
         self._bodies: set[asyncio.Task[Json]] = set()
-        self._stopping = False
+        self._stopping = self._draining = False
         self._halted: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
 
     async def step(self, name: str, body: StepBody) -> Json:
@@ -76,6 +77,8 @@ class DbosDurable(Durable):
         from dbos import DBOS
 
         async def run() -> Json:
+            if self._draining:
+                await _parked()
             task = asyncio.ensure_future(_sealed(body))
             self._bodies.add(task)
             try:
@@ -90,6 +93,7 @@ class DbosDurable(Durable):
                 await _parked()
             finally:
                 self._bodies.discard(task)
+                self._settle()
             raise AssertionError("a parked step does not come back")
 
         return _opened(await DBOS.run_step_async({"name": name}, run))
@@ -117,6 +121,20 @@ class DbosDurable(Durable):
             return waiting.result() if waiting.done() else self._halted.result()
         finally:
             waiting.cancel()
+
+    def drain(self) -> None:
+        """Begin no further step; once those under way have ended, `run` raises StoppedError, and the run can be resumed."""
+        self._draining = True
+        self._settle()
+
+    def _settle(self) -> None:
+        # What just ended is checkpointed after its body returns; a moment too short costs one step that is run again.
+        if self._draining and not self._bodies:
+            asyncio.get_running_loop().call_later(_CHECKPOINT_SECONDS, self._halt_where_idle)
+
+    def _halt_where_idle(self) -> None:
+        if not self._bodies and not self._halted.done():
+            self._halted.set_exception(StoppedError("stopped between two steps", hint="go on with --resume"))
 
     async def stop(self) -> None:
         """Cancel what is running and wait until it has cleaned up; nothing of it is recorded as done."""
