@@ -103,7 +103,7 @@ async def test_both_streams_share_the_cap(sandbox: Sandbox) -> None:
 
 async def test_blocked_output_at_the_time_limit_does_not_wedge_the_engine(sandbox: Sandbox) -> None:
     began = time.monotonic()
-    result = await sandbox.exec(["sh", "-c", "while :; do head -c 1000000 /dev/zero; sleep 0.05; done"], timeout_seconds=1.0)
+    result = await sandbox.exec(["sh", "-c", "while :; do head -c 500000 /dev/zero; sleep 0.1; done"], timeout_seconds=1.0)
     assert result.status is ExecStatus.timeout
     assert time.monotonic() - began < 5
 

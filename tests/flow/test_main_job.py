@@ -141,7 +141,7 @@ def _until(process: subprocess.Popen[str], word: str) -> None:
 def test_killed_it_goes_on_where_it_was(cli, fixed, state: Path, sandboxes) -> None:
     process = _started(state)
     _until(process, "fix ")
-    time.sleep(2)
+    time.sleep(0.5)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=30)
     done = cli("fix", TARGET, "--resume", "--json")
@@ -153,7 +153,7 @@ def test_killed_it_goes_on_where_it_was(cli, fixed, state: Path, sandboxes) -> N
 def test_interrupted_it_leaves_nothing_behind_and_can_be_resumed(cli, fixed, state: Path, sandboxes) -> None:
     process = _started(state)
     _until(process, "fix ")
-    time.sleep(2)
+    time.sleep(0.5)
     for _ in range(2):
         process.send_signal(signal.SIGINT)
         time.sleep(0.3)
