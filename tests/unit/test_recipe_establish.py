@@ -14,7 +14,7 @@ from remediator.recipe import Hints
 from remediator.records.recipe import Baseline, BuildRun, Recipe, TestOutcome, TestRun
 from remediator.records.record import digest_of
 from remediator.records.source import Source, SourceKind
-from remediator.testing.fake_sandbox import FakeSandboxProvider, done
+from remediator.testing.fake_sandbox import FakeSandbox, FakeSandboxProvider, done
 from remediator.testing.fake_tree import FakeTree
 
 TREE = FakeTree({"setup.py": "setup(name='thing')", "thing.py": "", "test_thing.py": "def test_a(): pass\n"})
@@ -89,3 +89,18 @@ GOOD, BAD = TestOutcome.passed, TestOutcome.failed
 )
 def test_healthy_is_a_build_and_nearly_all_tests(baseline: Baseline, healthy: bool) -> None:
     assert recipe.is_healthy(baseline) is healthy
+
+
+async def test_once_a_way_is_known_another_one_gets_less_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+    plain = FakeSandbox.exec
+
+    async def watched(self: FakeSandbox, argv: Sequence[str], *, timeout_seconds: float = 300.0, **options: object) -> ExecResult:
+        if "install" in argv:
+            given.append(timeout_seconds)
+        return await plain(self, argv, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(FakeSandbox, "exec", watched)
+    await recipe.establish(TREE, SOURCE, Hints(), FakeSandboxProvider(), keep=keep, note=note)
+    assert len(given) > 1
+    assert given[0] > max(given[1:])

@@ -20,7 +20,9 @@ from remediator.redact import printable
 
 _HEALTHY_SHARE = 0.9
 _TAIL_CHARS = 1500
-_ENOUGH_SECONDS = 1500.0
+_ENOUGH_SECONDS = 900.0
+# Old pins make installers build one old version after the other. Where one way is known already, another may not cost for ever.
+_FIRST_WAY_SECONDS, _ANOTHER_WAY_SECONDS = 900.0, 240.0
 _SLOW_SECONDS = 90.0
 
 
@@ -68,7 +70,8 @@ async def _attempts(
             continue
         seen.add(identity)
         before = max((_worth(attempt.measured) for attempt in attempts), default=_worth(None))
-        attempt = await _attempt(len(attempts) + 1, recipe, tree, provider, keep, note)
+        seconds = _ANOTHER_WAY_SECONDS if any(attempt.measured for attempt in attempts) else _FIRST_WAY_SECONDS
+        attempt = await _attempt(len(attempts) + 1, recipe, tree, provider, keep, note, seconds)
         attempts.append(attempt)
         healthy = any(attempt.measured and is_healthy(attempt.measured.baseline) for attempt in attempts)
         # A preparation that fails costs little: it does not use up an attempt, to a point.
@@ -85,9 +88,11 @@ async def _attempts(
     return attempts
 
 
-async def _attempt(number: int, recipe: Recipe, tree: Tree, provider: SandboxProvider, keep: Keep, note: Note) -> _Attempt:
+async def _attempt(
+    number: int, recipe: Recipe, tree: Tree, provider: SandboxProvider, keep: Keep, note: Note, most_seconds: float
+) -> _Attempt:
     note(f"attempt {number}: {recipe.name} on {recipe.image}", recipe=recipe.name)
-    prepared = await prepared_image(recipe, tree, provider, keep=keep, note=note)
+    prepared = await prepared_image(recipe, tree, provider, keep=keep, note=note, most_seconds=most_seconds)
     if not prepared.image:
         return _Attempt(recipe, None, f"attempt {number} ({recipe.name}, {recipe.image}): could not be prepared", "prepare", prepared.log)
     measured = await measured_once(recipe, prepared.image, tree, provider, keep=keep, note=note)

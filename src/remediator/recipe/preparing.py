@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -46,8 +47,10 @@ async def prepare(recipe: Recipe, tree: Tree, source: Source, provider: SandboxP
     return prepared.image
 
 
-async def prepared_image(recipe: Recipe, tree: Tree, provider: SandboxProvider, *, keep: Keep, note: Note) -> Prepared:
-    """Find or make the image. A failing step is an answer, not an error."""
+async def prepared_image(
+    recipe: Recipe, tree: Tree, provider: SandboxProvider, *, keep: Keep, note: Note, most_seconds: float = math.inf
+) -> Prepared:
+    """Find or make the image, giving each step its own time or `most_seconds`. A failing step is an answer, not an error."""
     key = image_key(recipe, tree)
     found = await provider.find(key)
     if found:
@@ -56,7 +59,7 @@ async def prepared_image(recipe: Recipe, tree: Tree, provider: SandboxProvider, 
     spec = PrepareSpec(image=recipe.image, key=key)
     async with provider.prepare(spec) as sandbox:
         await sandbox.put(tree)
-        log, failed = await _steps(sandbox, recipe.prepare)
+        log, failed = await _steps(sandbox, recipe.prepare, most_seconds)
         digest = keep(f"prepare-{recipe.name}.log", log)
         text = log.decode("utf-8", "replace")
         if failed:
@@ -77,11 +80,11 @@ def image_key(recipe: Recipe, tree: Tree) -> str:
     return digest_of(canonical_json({"ecosystem": recipe.ecosystem, "image": recipe.image, "prepare": steps, "tree": tree.id}))
 
 
-async def _steps(sandbox: Sandbox, steps: tuple[RecipeStep, ...]) -> tuple[bytes, str]:
+async def _steps(sandbox: Sandbox, steps: tuple[RecipeStep, ...], most_seconds: float) -> tuple[bytes, str]:
     """Run the steps in order; return the log and the program of the one that failed, if one did."""
     log = b""
     for step in steps:
-        result = await sandbox.exec(step.argv, env=step.env, timeout_seconds=step.timeout_seconds)
+        result = await sandbox.exec(step.argv, env=step.env, timeout_seconds=min(step.timeout_seconds, most_seconds))
         shown = " ".join(word if "\n" not in word else "<program>" for word in step.argv)
         log += f"$ {shown}\n".encode("utf-8", "surrogateescape") + result.stdout + result.stderr
         if result.status is not ExecStatus.exited:
