@@ -16,6 +16,10 @@
     ├── RecipeError                 no way was found to build or test the project
     ├── EvidenceError               a bundle is damaged, tampered with or unsigned               exit 8
     ├── SinkError                   a submission could not be handed over (transient)
+    ├── LlmError                    a model could not be asked, or its answer is of no use            exit 3
+    │   ├── LlmAuthError            the key is missing, refused, or out of money                 exit 4
+    │   ├── LlmBusyError            the model did not answer although it was asked several times (transient)
+    │   └── BudgetError             asking could cost more than is left                          exit 5
     ├── StateError                  the state folder is locked, full or damaged                  exit 2
     └── StoppedError                the work was asked to stop, and can be resumed               exit 130
 
@@ -111,6 +115,31 @@ class SinkError(RemediatorError):
     """A submission could not be handed over; it is kept and tried again."""
 
     transient = True
+
+
+class LlmError(RemediatorError):
+    """A model could not be asked, or its answer is of no use."""
+
+    exit_code = 3
+
+
+class LlmAuthError(LlmError):
+    """The key is missing, refused, or has no money left; every other question would end alike, so the run stops and can be resumed."""
+
+    exit_code = 4
+    transient = True
+
+
+class LlmBusyError(LlmError):
+    """The model did not answer although it was asked several times."""
+
+    transient = True
+
+
+class BudgetError(LlmError):
+    """To ask could cost more than is left. Nothing was sent."""
+
+    exit_code = 5
 
 
 class StateError(RemediatorError):

@@ -12,7 +12,7 @@ from remediator.builtin.codemod_fixer import CodemodFixer
 from remediator.builtin.exec_scanner import ExecScanner
 from remediator.builtin.guards_verifier import GuardsVerifier
 from remediator.builtin.suggested_fixer import SuggestedFixer
-from remediator.contracts import Prompt, Reply, SandboxProvider
+from remediator.contracts import Message, Prompt, Reply, SandboxProvider
 from remediator.records import Finding, Location, Patch, SuggestedFix, TextEdit
 from remediator.testing import FakeSandboxProvider, FakeWorkspace, ScriptedLlm
 from remediator.testing.conformance import Conformance, FixerConformance, LlmConformance, ScannerConformance, VerifierConformance
@@ -100,7 +100,7 @@ class TestFakeSandboxProvider(Conformance):
 
 async def test_the_scripted_model_keeps_what_it_was_asked() -> None:
     llm = ScriptedLlm(replies=(Reply(text="yes"),))
-    prompt = Prompt(system="s", messages=({"role": "user", "content": "c"},))
+    prompt = Prompt(system="s", messages=(Message(role="user", text="c"),))
     assert (await llm.complete(prompt)).text == "yes"
     assert list(llm.prompts) == [prompt]
     json.dumps(prompt.as_json())

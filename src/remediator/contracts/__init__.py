@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from remediator.contracts.component import Component
 from remediator.contracts.fixer import Attempt, Fixer
-from remediator.contracts.llm import Llm, Prompt, Reply
+from remediator.contracts.llm import Llm, Message, Price, Prompt, Reply, ToolCall, ToolSpec
 from remediator.contracts.observer import Observer
 from remediator.contracts.sandbox import (
     Engine,
@@ -31,8 +31,10 @@ __all__ = [
     "Fixer",
     "Limits",
     "Llm",
+    "Message",
     "Observer",
     "PrepareSpec",
+    "Price",
     "Prompt",
     "Reply",
     "Sandbox",
@@ -40,6 +42,8 @@ __all__ = [
     "SandboxSpec",
     "Scanner",
     "Sink",
+    "ToolCall",
+    "ToolSpec",
     "Tree",
     "TreeEntry",
     "Verifier",

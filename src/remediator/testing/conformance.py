@@ -24,6 +24,7 @@ from remediator.contracts import (
     Fixer,
     Limits,
     Llm,
+    Message,
     Observer,
     PrepareSpec,
     Prompt,
@@ -340,7 +341,7 @@ class LlmConformance(Conformance):
     async def test_it_answers_and_says_what_it_cost(self, component: Any) -> None:
         """A reply carries its spend."""
         async with component:
-            reply = await component.complete(Prompt(system="Answer in one word.", messages=({"role": "user", "content": "Say yes."},)))
+            reply = await component.complete(Prompt(system="Answer in one word.", messages=(Message(role="user", text="Say yes."),)))
         assert isinstance(reply, Reply) and (reply.text or reply.tool_calls)
 
 
