@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,11 @@ from typing import Any
 import structlog
 
 from remediator.artefacts import ArtefactStore, private_folder
-from remediator.contracts import Observer, SandboxProvider
+from remediator.contracts import Llm, Observer, SandboxProvider
+from remediator.engine.asker import Asking
+from remediator.engine.asking import Purse
 from remediator.engine.journal import Journal, Recorder, RunSummary
+from remediator.engine.ledger import Ledger
 from remediator.engine.project import Project
 from remediator.engine.request import FixRequest, RunReport
 from remediator.engine.run import Run, project_of, run_folder
@@ -40,8 +43,17 @@ _log = structlog.get_logger()
 class Remediator:
     """Everything that the command line can do, for programs."""
 
-    def __init__(self, settings: Settings, registry: Registry, journal: Journal, observers: Sequence[Observer]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        journal: Journal,
+        observers: Sequence[Observer],
+        models: Mapping[str, Llm],
+    ) -> None:
         self.settings = settings
+        self.ledger = Ledger(settings.state / "ledger.sqlite")
+        self._models = dict(models)
         self.registry = registry
         self.journal = journal
         self._recorder = Recorder(journal, observers)
@@ -49,14 +61,19 @@ class Remediator:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, settings: Settings, *, observers: Sequence[Observer] = ()) -> AsyncIterator[Remediator]:
-        """Open the state folder and load the plugins. Raises StateError, PluginError."""
+    async def open(
+        cls, settings: Settings, *, observers: Sequence[Observer] = (), models: Mapping[str, Llm] | None = None
+    ) -> AsyncIterator[Remediator]:
+        """Open the state folder and load the plugins. `models` go before those of the settings. Raises StateError, PluginError."""
         await asyncio.to_thread(private_folder, settings.state)
         registry = Registry.load(enabled=settings.plugins, files=settings.plugin_files, builtin_only=settings.no_plugins)
-        journal = Journal(settings.state / "journal.sqlite")
+        redact = await asyncio.to_thread(settings.redactor)
+        journal = Journal(settings.state / "journal.sqlite", redactor=redact)
+        app = cls(settings, registry, journal, observers, models or {})
         try:
-            yield cls(settings, registry, journal, observers)
+            yield app
         finally:
+            app.ledger.close()
             journal.close()
 
     # -- runs ----------------------------------------------------------------------------------------------------------
@@ -68,10 +85,11 @@ class Remediator:
         began = time.monotonic()
         run_id, request, resumed = self._which_run(request)
         playbook = self.playbook_for(request)
-        run = Run(run_id, request, playbook, self.settings, self.registry, self._recorder)
+        asking = self._asking(run_id, request)
+        run = Run(run_id, request, playbook, self.settings, self.registry, self._recorder, asking)
         await self._sweep(playbook)
         try:
-            async with open_durable(run_folder(self.settings.state, run_id), run_id, run.workflows()) as durable:
+            async with self._model_sessions(), open_durable(run_folder(self.settings.state, run_id), run_id, run.workflows()) as durable:
                 self._drain = durable.drain
                 await durable.run("repo_run", run_id, {"run": run_id})
         except asyncio.CancelledError:
@@ -86,6 +104,29 @@ class Remediator:
             self._drain = None
         report = self.report(run_id)
         return report.model_copy(update={"resumed": resumed, "seconds": round(time.monotonic() - began, 1)})
+
+    def _asking(self, run_id: str, request: FixRequest) -> Asking:
+        limits = self.settings.limits
+        run_usd = request.usd if request.usd is not None else limits.run_usd
+        purse = Purse(self.ledger, run_id, run_usd=run_usd, day_usd=limits.day_usd)
+        return Asking(purse, self.model, self.settings.redactor())
+
+    def model(self, name: str) -> Llm:
+        """Return a model by the operator's name for it. Raises ConfigError."""
+        from remediator.models import make_model
+
+        if name not in self._models:
+            self._models[name] = make_model(name, self.settings, self.registry)
+        return self._models[name]
+
+    @contextlib.asynccontextmanager
+    async def _model_sessions(self) -> AsyncIterator[None]:
+        """Close what models opened while they were asked."""
+        try:
+            yield
+        finally:
+            for model in self._models.values():
+                await model.__aexit__(None, None, None)
 
     def stop(self) -> bool:
         """Ask the run to end after the steps that are under way, to be resumed later; return whether one is there to be asked."""
@@ -134,8 +175,22 @@ class Remediator:
         async with self._project(target, request.revision, self.playbook_for(request)) as project:
             chosen = finding if isinstance(finding, Finding) else _chosen(await project.scan(project.base), finding)
             patch = Patch.of(finding_id=chosen.id, fixer="supplied", title="supplied patch", diff=diff)
-            verdict = await judge(project, chosen, patch, project.kit.playbook.required(chosen.severity), self._on_check(chosen, patch))
-            case = Case(id=identify(project.source, chosen), run_id="verify", finding=chosen, patches=(patch,), verdicts=(verdict,))
+            verdict = await judge(
+                project,
+                chosen,
+                patch,
+                project.kit.playbook.required(chosen.severity),
+                self._on_check(chosen, patch),
+                reproducer=request.reproducer,
+            )
+            case = Case(
+                id=identify(project.source, chosen),
+                run_id="verify",
+                finding=chosen,
+                patches=(patch,),
+                verdicts=(verdict,),
+                reproducer=request.reproducer,
+            )
             reason = ReasonCode.fixed if verdict.sufficient else ReasonCode.verify_failed
             return verdict, await asyncio.to_thread(seal_case, project, case, reason, verdict.summary, self.settings.state)
 
@@ -260,6 +315,8 @@ def _overridden(playbook: Playbook, request: FixRequest, settings: Settings) -> 
         changes["sandbox"] = Use(use=sandbox)
     if request.required is not None:
         changes["require"] = {"default": request.required}
+    if request.model is not None:
+        changes |= _with_agent(playbook, request)
     if request.minutes is not None:
         changes["limits"] = playbook.limits.model_copy(update={"minutes": request.minutes})
     scan = list(playbook.scan)
@@ -268,6 +325,20 @@ def _overridden(playbook: Playbook, request: FixRequest, settings: Settings) -> 
     if request.rules:
         scan = [_with_rules(use, request.rules) if use.name == "semgrep" else use for use in scan]
     return playbook.model_copy(update={**changes, "scan": tuple(scan)})
+
+
+def _with_agent(playbook: Playbook, request: FixRequest) -> dict[str, Any]:
+    """Return the playbook's parts with the agent as the last fixer, and with the checks that what it does has to stand."""
+    options = next((use.options for use in playbook.fix if use.name == "agent"), {})
+    options = {**options, "llm": request.model}
+    if request.candidates is not None:
+        options["candidates_for_severe"] = request.candidates
+    fixers = (*(use for use in playbook.fix if use.name != "agent"), Use(use="agent", **{"with": options}))
+    there = {use.name for use in playbook.verify}
+    more = [Use(use=name) for name in ("reproducer", "variants", "controls") if name not in there]
+    if "reviewer" not in there:
+        more.append(Use(use="reviewer", **{"with": {"llm": request.model}}))
+    return {"fix": fixers, "verify": (*playbook.verify, *more)}
 
 
 def _with_rules(use: Use, rules: Sequence[str]) -> Use:

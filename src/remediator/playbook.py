@@ -37,10 +37,11 @@ class Use(Record):
 
 
 class PlaybookLimits(Record):
-    """Caps for one case: attempts over all fixers, money, and minutes of wall time."""
+    """Caps for one case: attempts over all fixers, money, tokens (sent and received), and minutes of wall time."""
 
     attempts: int = Field(default=3, ge=1, le=50)
     usd: Decimal = Field(default=Decimal("2.00"), ge=0)
+    tokens: int | None = Field(default=2_000_000, ge=1)
     minutes: float = Field(default=30.0, gt=0)
 
 

@@ -6,6 +6,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from remediator.errors import ConfigError
 from remediator.recipe.hints import Hints
+from remediator.redact import Redactor
 
 _TRUST_STORE = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO")
 _NETWORK = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy")
@@ -27,6 +29,15 @@ class Concurrency(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     cases: int = Field(default=2, ge=1, le=64)
+
+
+class RunLimits(BaseModel):
+    """What may be spent beyond a case's own limits, in USD: by one run, and within 24 hours. None is no limit of that kind."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_usd: Decimal | None = Field(default=None, ge=0)
+    day_usd: Decimal | None = Field(default=None, ge=0)
 
 
 class Settings(BaseSettings):
@@ -55,6 +66,7 @@ class Settings(BaseSettings):
     recipe: Hints = Field(default_factory=Hints, description="How to prepare and test the project, where detection needs help.")
     recipes: dict[str, Hints] = Field(default_factory=dict, description="The same, for one source (its name or URI).")
     concurrency: Concurrency = Field(default_factory=Concurrency)
+    limits: RunLimits = Field(default_factory=RunLimits, description="What models may cost: `run_usd`, `day_usd`.")
     debug: bool = Field(default=False, description="Show tracebacks.")
 
     @classmethod
@@ -87,6 +99,10 @@ class Settings(BaseSettings):
         }
         known = {key: value for key, value in machine.get(component, {}).items() if value}
         return {**known, **self.components.get(component, {})}
+
+    def redactor(self) -> Redactor:
+        """Return what blanks every secret that the operator named, and what looks like one."""
+        return Redactor()
 
     def network_env(self) -> dict[str, str]:
         """Return the few variables that git and the package index client need for TLS, proxies, SSH and the index address."""

@@ -18,10 +18,11 @@ def register_scanners() -> list[type[Scanner]]:
 @hookimpl
 def register_fixers() -> list[type[Fixer]]:
     """Return the built-in fixers."""
+    from remediator.builtin.agent_fixer import AgentFixer
     from remediator.builtin.codemod_fixer import CodemodFixer
     from remediator.builtin.suggested_fixer import SuggestedFixer
 
-    return [SuggestedFixer, CodemodFixer]
+    return [SuggestedFixer, CodemodFixer, AgentFixer]
 
 
 @hookimpl
@@ -30,10 +31,23 @@ def register_verifiers() -> list[type[Verifier]]:
     from remediator.builtin.applies_verifier import AppliesVerifier
     from remediator.builtin.builds_verifier import BuildsVerifier
     from remediator.builtin.guards_verifier import GuardsVerifier
+    from remediator.builtin.reproducer_verifier import ReproducerVerifier
     from remediator.builtin.rescan_verifier import RescanVerifier
+    from remediator.builtin.reviewer_verifier import ReviewerVerifier
     from remediator.builtin.tests_verifier import TestsVerifier
+    from remediator.builtin.variants_verifier import ControlsVerifier, VariantsVerifier
 
-    return [AppliesVerifier, GuardsVerifier, BuildsVerifier, RescanVerifier, TestsVerifier]
+    return [
+        AppliesVerifier,
+        GuardsVerifier,
+        BuildsVerifier,
+        RescanVerifier,
+        TestsVerifier,
+        ReproducerVerifier,
+        VariantsVerifier,
+        ControlsVerifier,
+        ReviewerVerifier,
+    ]
 
 
 @hookimpl

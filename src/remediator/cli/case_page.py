@@ -27,7 +27,12 @@ def print_case(out: Console, case: Case) -> None:
             out.print(f"may change: {safe(patch.behaviour)}")
         print_diff(out, patch.diff)
         print_verdict(out, verdict)
+    print_reproducer(out, case)
     print_attempts(out, case)
+    if case.spend.input_tokens or case.spend.output_tokens:
+        out.print(
+            f"models: {case.spend.usd:.4f} USD, {case.spend.input_tokens + case.spend.output_tokens} tokens · remediator logs {case.id}"
+        )
     if case.bundle_path:
         out.print(f"bundle: {safe(case.bundle_path)}  {safe(case.bundle_digest)}")
         out.print(f"replay: remediator replay {safe(case.bundle_path)}")
@@ -85,6 +90,21 @@ def unknowns(verdict: Verdict) -> list[str]:
     asked = {check.level for check in verdict.checks}
     never = [level for level in EvidenceLevel if level not in asked]
     return found + [f"{level.name} {level.meaning}: no such check in this playbook" for level in never]
+
+
+def print_reproducer(out: Console, case: Case) -> None:
+    """Print the test that shows the flaw, or why there is none."""
+    if case.reproducer is None:
+        for author, why in case.unreproduced.items():
+            out.print(Text(f"no reproducer by {safe(author)}: {safe(why)}", style="dim"))
+        return
+    out.print(
+        Text(f"reproducer {case.reproducer.id} by {safe(case.reproducer.author)}: {safe(case.reproducer.claim)}".rstrip(" :"), style="bold")
+    )
+    for name, text in sorted(case.reproducer.files.items()):
+        out.print(Text(safe(name), style="bold"))
+        for line in text.split("\n"):
+            out.print(Text(f"    {safe(line.replace(chr(9), '    '))}", style="dim"))
 
 
 def print_attempts(out: Console, case: Case) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from rich.console import Console
 from rich.text import Text
@@ -14,6 +15,7 @@ from remediator.records.case import Case
 from remediator.records.finding import Finding
 from remediator.records.patch import ReasonCode
 from remediator.records.scan import ScanReport
+from remediator.records.spend import Spend
 
 _MOST_FILES = 5
 _STYLES = {FixClass.safe: "bold green", FixClass.review: "yellow", FixClass.none: "dim"}
@@ -74,6 +76,14 @@ def totals(cases: Sequence[Case], seconds: float) -> str:
     review = sum(class_of(case) is FixClass.review for case in cases)
     rest = len(cases) - safe_ones - review
     return f"Done in {seconds:.0f} s. {safe_ones} safe, {review} to review, {rest} without a fix."
+
+
+def costs(spend: Spend, usd_per_fix: Decimal | None) -> str:
+    """Return what models cost, or nothing where none was asked."""
+    if not spend.input_tokens and not spend.output_tokens:
+        return ""
+    each = f", {usd_per_fix:.4f} USD for each verified fix" if usd_per_fix is not None else ""
+    return f"Models: {spend.usd:.4f} USD{each}; {spend.input_tokens} tokens sent, {spend.output_tokens} received."
 
 
 def next_steps(cases: Sequence[Case], ids: dict[str, str]) -> str:

@@ -37,6 +37,8 @@ def run_document(report: RunReport, exit_code: int) -> Document:
         "could_not_check": list(report.could_not_check),
         "interrupted": report.interrupted,
         "budget_hit": report.budget_hit,
+        "spend": report.spend.as_json(),
+        "usd_per_fix": None if report.usd_per_fix is None else str(report.usd_per_fix),
         "resumed": report.resumed,
         "seconds": report.seconds,
         "exit_code": int(exit_code),

@@ -9,7 +9,7 @@ import click
 
 from remediator.cli import json_fields
 from remediator.cli.options import Verb, pass_session
-from remediator.cli.request import make_request, proof_options, scan_options
+from remediator.cli.request import make_request, model_options, proof_options, scan_options
 from remediator.cli.run_result import present
 from remediator.cli.session import Session
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @scan_options
 @click.option("--only", metavar="WHAT", multiple=True, help="Only this finding id, rule, CWE-n or path:line (repeat).")
 @proof_options
+@model_options
 @click.option("--resume", is_flag=True, help="Go on with the run of this target that was interrupted.")
 @pass_session
 def command(session: Session, /, target: str, **options: Any) -> int:
@@ -47,7 +48,7 @@ def command(session: Session, /, target: str, **options: Any) -> int:
         _tell_resume(session)
         raise
     code = present(session, report, scan_only=False)
-    if report.interrupted or report.budget_hit:
+    if report.interrupted:
         _tell_resume(session)
     return code
 

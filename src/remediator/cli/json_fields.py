@@ -16,6 +16,8 @@ RUN = (
     "could_not_check",
     "interrupted",
     "budget_hit",
+    "spend",
+    "usd_per_fix",
     "resumed",
     "seconds",
     "exit_code",
@@ -34,10 +36,14 @@ CASE = (
     "declined",
     "verdicts",
     "receipts",
+    "reproducer",
+    "acceptance",
+    "unreproduced",
     "bundle_path",
     "bundle_digest",
     "spend",
 )
 RUN_SUMMARY = ("run_id", "target", "started", "finished", "outcome", "configuration")
 VERDICT = ("schema_version", "verdict", "sufficient", "bundle_path", "bundle_digest", "exit_code")
+CALL = ("scope", "model", "asked", "tries", "spend", "said", "reply")
 WHY = ("case", "place", "reason", "detail", "meaning", "tried", "unblock")

@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "show": "Show a case: finding, diff, evidence.",
         "apply": "Put proven fixes on a new branch of your repository.",
         "undo": "Take back the last apply.",
+        "logs": "Show what was said between a case's models and their tools.",
         "why": "Say why a finding has no proven fix.",
         "doctor": "Check this machine and these settings.",
         "plugins": "List plugins and what they bring.",

@@ -37,7 +37,18 @@ def proof_options(function: F) -> F:
     return _added(
         function,
         click.option("--require", "required", type=click.Choice(LEVELS), help="Evidence level that a fix must reach."),
+        click.option("--poc", metavar="FILE", multiple=True, type=_file(), help="A pytest file or a script that shows the flaw (repeat)."),
         click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Most wall time for one case."),
+    )
+
+
+def model_options(function: F) -> F:
+    """Add the options that bring in a model, and what it may cost."""
+    return _added(
+        function,
+        click.option("--model", metavar="NAME", help="Ask this model of your settings where nothing else fixes."),
+        click.option("--candidates", type=click.IntRange(1, 16), help="How many patches are tried independently for a severe finding."),
+        click.option("--budget", metavar="USD|MINUTESm", help="The most that the run may spend (0.50, 5usd), or a case may take (30m)."),
     )
 
 
@@ -48,6 +59,12 @@ def make_request(target: str, **options: Any) -> FixRequest:
     from remediator.records.verdict import EvidenceLevel
 
     given = {name: value for name, value in options.items() if value is not None}
+    if files := given.pop("poc", ()):
+        from remediator.cli.poc import read_poc
+
+        given["reproducer"] = read_poc(files)
+    if (budget := given.pop("budget", None)) is not None:
+        given |= _budget(budget)
     if "severity" in given:
         given["severity"] = Severity(given["severity"])
     if "required" in given:
@@ -55,6 +72,19 @@ def make_request(target: str, **options: Any) -> FixRequest:
     if "sarif" in given:
         given["sarif"] = tuple(Path(file) for file in given["sarif"])
     return FixRequest(target=target, **given)
+
+
+def _budget(text: str) -> dict[str, Any]:
+    from decimal import Decimal, InvalidOperation
+
+    number = text.lower().removesuffix("usd").removesuffix("m").strip()
+    try:
+        amount = Decimal(number)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount < 0 or (text.lower().endswith("m") and amount == 0):
+        raise click.BadParameter(f"{text!r} is no amount", param_hint="--budget")
+    return {"minutes": float(amount)} if text.lower().endswith("m") else {"usd": amount}
 
 
 def _file() -> click.Path:

@@ -86,7 +86,7 @@ class Session:
         import logging
 
         from remediator.cli.interrupt import run_interruptible
-        from remediator.cli.logs import show_logs
+        from remediator.cli.log_lines import show_logs
 
         show_logs(self.err, logging.ERROR if self.quiet else logging.INFO if self.verbose or chatty else logging.WARNING)
         return run_interruptible(self.open_app(self.settings, observers), work, self.talk)

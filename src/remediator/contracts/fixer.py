@@ -9,7 +9,8 @@ from typing import ClassVar, NamedTuple
 from remediator.contracts.component import Component
 from remediator.contracts.workspace import Workspace
 from remediator.records.finding import Finding
-from remediator.records.patch import Declined, Patch
+from remediator.records.patch import Declined, Patch, ReasonCode
+from remediator.records.reproducer import Reproducer
 from remediator.records.verdict import Verdict
 
 
@@ -21,9 +22,18 @@ class Attempt(NamedTuple):
 
 
 class Fixer(Component):
-    """Proposes one patch, or declines with a reason."""
+    """Proposes one patch, or declines with a reason. One whose `reproduces` is true can also write a test that shows the flaw."""
 
     kind: ClassVar[str] = "fixer"
+    reproduces: ClassVar[bool] = False
+
+    def candidates(self, finding: Finding) -> Sequence[Fixer]:
+        """Return the fixers to ask instead of this one, independently of each other; all that they propose is judged alike."""
+        return (self,)
+
+    async def reproduce(self, finding: Finding, workspace: Workspace) -> Reproducer | Declined:
+        """Return a reproducer that `workspace.acceptance` accepts, or why there is none."""
+        return Declined(finding_id=finding.id, fixer=self.name, reason=ReasonCode.needs_model, detail="writes no reproducers")
 
     @abstractmethod
     async def fix(self, finding: Finding, workspace: Workspace, history: Sequence[Attempt]) -> Patch | Declined:

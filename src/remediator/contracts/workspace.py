@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
+from remediator.contracts.llm import Llm
 from remediator.contracts.sandbox import Sandbox
 from remediator.contracts.tree import Tree
+from remediator.errors import ConfigError, RecipeError
 from remediator.records.finding import Finding
 from remediator.records.recipe import Baseline, BuildRun, TestRun
+from remediator.records.reproducer import Acceptance, Reproducer
 from remediator.records.scan import ScanReport
 from remediator.records.source import Source
 
@@ -77,8 +80,39 @@ class Workspace(ABC):
         """Build `tree` in a fresh sandbox with the baseline's recipe. Raises RecipeError without a baseline."""
 
     @abstractmethod
-    async def test(self) -> TestRun:
-        """Run the project's tests on `tree` in a fresh sandbox with the baseline's recipe. Raises RecipeError without a baseline."""
+    async def test(self, *, edits: Mapping[str, bytes] | None = None) -> TestRun:
+        """Run the project's tests on `tree`, with these files' content replaced, in a fresh sandbox with the baseline's recipe.
+
+        Raises RecipeError without a baseline.
+        """
+
+    @property
+    def reproducer(self) -> Reproducer | None:
+        """Return the test that shows the flaw, where there is one."""
+        return None
+
+    async def acceptance(self, reproducer: Reproducer) -> Acceptance:
+        """Return what a reproducer is worth on `base`: run three times there, in fresh sandboxes; measured once.
+
+        Raises RecipeError without a baseline.
+        """
+        raise RecipeError("reproducers cannot be run here")
+
+    async def probe(self, reproducer: Reproducer, *, edits: Mapping[str, bytes] | None = None) -> TestRun:
+        """Run a reproducer once on `tree` with these files' content replaced, in a fresh sandbox. Raises RecipeError without a baseline."""
+        raise RecipeError("reproducers cannot be run here")
+
+    def llm(self, name: str = "default") -> Llm:
+        """Return a model by the name that the operator gave it. Every question is paid from the case's budget and journalled.
+
+        What was answered before a crash is answered again from the journal, for nothing: ask in the same order. Raises ConfigError
+        for a name that is not known; asking raises BudgetError where it could cost more than is left.
+        """
+        raise ConfigError(f"no model {name!r}", hint="name one in [models.NAME] of your settings")
+
+    async def remembered(self, name: str, body: Callable[[], Awaitable[str]]) -> str:
+        """Return what the body returns, and after a crash what it returned before. `name` is new for every use in a step."""
+        return await body()
 
     @abstractmethod
     def sandbox(self) -> AbstractAsyncContextManager[Sandbox]:

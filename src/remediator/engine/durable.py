@@ -25,7 +25,7 @@ StepBody = Callable[[], Awaitable[Json]]
 Workflow = Callable[["Durable", Json], Awaitable[Json]]
 
 _CHECKPOINT_SECONDS = 0.5
-VERSION = "wf-1"
+VERSION = "wf-2"
 """Raised when the order of steps in a workflow changes: a run begun by another version cannot be resumed."""
 
 

@@ -6,19 +6,32 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from remediator.contracts import Tree, Verifier
+from remediator.contracts import Verifier
 from remediator.diff import inspect
+from remediator.engine.asker import Asker
 from remediator.engine.project import Project
 from remediator.engine.workspace import StepWorkspace
 from remediator.errors import PatchError, RemediatorError, SandboxLostError, SandboxUnavailableError
+from remediator.evidence.replay import NOT_REPLAYED, UNREPLAYABLE
 from remediator.records.finding import Finding
 from remediator.records.patch import Patch
+from remediator.records.reproducer import Reproducer
 from remediator.records.verdict import Check, CheckStatus, EvidenceLevel, Verdict, fold
 
 OnCheck = Callable[[Check], Awaitable[None]]
 
 
-async def judge(project: Project, finding: Finding, patch: Patch, required: EvidenceLevel, on_check: OnCheck) -> Verdict:
+async def judge(
+    project: Project,
+    finding: Finding,
+    patch: Patch,
+    required: EvidenceLevel,
+    on_check: OnCheck,
+    *,
+    reproducer: Reproducer | None = None,
+    asker: Asker | None = None,
+    replaying: bool = False,
+) -> Verdict:
     """Run the playbook's verifiers on base plus patch, in order, until one fails; fold what they say."""
     checks: list[Check] = []
     try:
@@ -27,20 +40,26 @@ async def judge(project: Project, finding: Finding, patch: Patch, required: Evid
         checks.append(_unappliable(error, patch.diff))
         await on_check(checks[0])
     else:
-        await _climb(project, finding, patch, tree, checks, on_check)
+        async with project.scratch() as scratch:
+            workspace = StepWorkspace(project, tree, scratch, finding=finding, reproducer=reproducer, asker=asker)
+            await _climb(project, finding, patch, workspace, checks, on_check, frozenset(UNREPLAYABLE if replaying else ()))
     return fold(checks, patch_id=patch.id, finding_id=finding.id, required=required, expected=project.kit.expected())
 
 
-async def _climb(project: Project, finding: Finding, patch: Patch, tree: Tree, checks: list[Check], on_check: OnCheck) -> None:
-    async with project.scratch() as scratch:
-        workspace = StepWorkspace(project, tree, scratch)
-        for verifier in project.kit.verifiers:
-            began = time.monotonic()
+async def _climb(
+    project: Project, finding: Finding, patch: Patch, workspace: StepWorkspace, checks: list[Check], on_check: OnCheck, left: frozenset[str]
+) -> None:
+    for verifier in project.kit.verifiers:
+        began = time.monotonic()
+        if verifier.name in left:
+            told = "what a model says cannot be measured again"
+            check = Check(name=verifier.name, level=verifier.level, status=CheckStatus.not_run, reason=NOT_REPLAYED, summary=told)
+        else:
             check = await _asked(verifier, finding, patch, workspace)
-            checks.append(check.model_copy(update={"seconds": round(time.monotonic() - began, 3)}))
-            await on_check(checks[-1])
-            if check.status is CheckStatus.failed:
-                return
+        checks.append(check.model_copy(update={"seconds": round(time.monotonic() - began, 3)}))
+        await on_check(checks[-1])
+        if check.status is CheckStatus.failed:
+            return
 
 
 async def _asked(verifier: Verifier, finding: Finding, patch: Patch, workspace: StepWorkspace) -> Check:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from remediator.contracts import Attempt, Fixer, Sink
 from remediator.engine import plan
+from remediator.engine.asker import Asker
 from remediator.engine.judge import judge
 from remediator.engine.project import Project
 from remediator.engine.seal import seal_case
 from remediator.engine.workspace import StepWorkspace
-from remediator.errors import RemediatorError, SinkError
+from remediator.errors import BudgetError, LlmAuthError, RecipeError, RemediatorError, SinkError
 from remediator.evidence.bundle import BundleRef
 from remediator.records.case import Case
 from remediator.records.event import (
@@ -23,13 +26,18 @@ from remediator.records.event import (
     Event,
     FixDeclined,
     PatchProposed,
+    ReproducerAccepted,
+    ReproducerDeclined,
     SubmissionAccepted,
     VerdictReached,
 )
 from remediator.records.patch import Declined, Patch, ReasonCode
+from remediator.records.reproducer import Acceptance, Reproducer
+from remediator.records.spend import Spend
 from remediator.records.submission import Receipt, Submission
 from remediator.records.verdict import Check
 
+T = TypeVar("T")
 Tell = Callable[[Event], Awaitable[None]]
 _SINK_TRIES = 3
 
@@ -37,16 +45,23 @@ _SINK_TRIES = 3
 class Performer:
     """Performs steps for the cases of one run."""
 
-    def __init__(self, project: Project, run_id: str, state: Path) -> None:
+    def __init__(self, project: Project, run_id: str, state: Path, asker: Asker, supplied: Reproducer | None = None) -> None:
         self._project = project
         self._run_id = run_id
         self._state = state
+        self._asker = asker
+        self._supplied = supplied
 
-    async def perform(self, case: Case, step: plan.Step, tell: Tell) -> Event:
-        """Do the step; return the event that it ends with. What happens on the way is told at once."""
+    async def perform(self, case: Case, step: plan.Step, tell: Tell) -> Sequence[Event]:
+        """Do the step; return the events that it ends with. What happens on the way is told at once."""
+        if isinstance(step, plan.Propose):
+            return await self._propose(case, step.fixer)
+        return (await self._performed(case, step, tell),)
+
+    async def _performed(self, case: Case, step: plan.Reproduce | plan.Judge | plan.Seal | plan.Submit | plan.Close, tell: Tell) -> Event:
         match step:
-            case plan.Propose(fixer):
-                return await self._propose(case, fixer)
+            case plan.Reproduce(author):
+                return await self._reproduce(case, author)
             case plan.Judge(patch):
                 return await self._judge(case, patch, tell)
             case plan.Seal(reason, detail):
@@ -59,31 +74,91 @@ class Performer:
             case plan.Close(reason, detail):
                 return CaseClosed(run_id=self._run_id, case_id=case.id, at=_now(), reason=reason, detail=detail)
 
-    async def _propose(self, case: Case, name: str) -> Event:
-        fixer = next(fixer for fixer in self._project.kit.fixers if fixer.name == name)
-        answer = await self._answer(fixer, case)
-        if isinstance(answer, Patch) and answer.id in {patch.id for patch in case.patches}:
-            answer = Declined(
+    async def _reproduce(self, case: Case, author: str) -> Event:
+        told: Reproducer | Declined
+        acceptance: Acceptance | None = None
+        async with self._workspace(case, self._asker) as workspace:
+            if author == plan.SUPPLIED:
+                assert self._supplied is not None
+                told = self._supplied.model_copy(update={"finding_id": case.finding.id})
+            else:
+                fixer = self._fixer(author)
+                told = await self._guarded(fixer, case, fixer.reproduce(case.finding, workspace))
+            if isinstance(told, Reproducer):
+                # Whoever wrote it, what it is worth is measured here.
+                try:
+                    acceptance = await workspace.acceptance(told)
+                except RecipeError as error:
+                    told = Declined(
+                        finding_id=case.finding.id,
+                        fixer=author,
+                        reason=ReasonCode.could_not_check,
+                        detail=f"{error.message} {error.hint}".strip(),
+                    )
+        spend = await self._spent()
+        if isinstance(told, Reproducer) and acceptance is not None and acceptance.accepted:
+            return ReproducerAccepted(run_id=self._run_id, case_id=case.id, at=_now(), reproducer=told, acceptance=acceptance, spend=spend)
+        reason, detail = ("not-reproduced", acceptance.detail) if acceptance is not None else ("", "")
+        if isinstance(told, Declined):
+            reason, detail = told.reason, told.detail
+        return ReproducerDeclined(
+            run_id=self._run_id, case_id=case.id, at=_now(), author=author, reason=reason, detail=detail, acceptance=acceptance, spend=spend
+        )
+
+    async def _propose(self, case: Case, name: str) -> Sequence[Event]:
+        candidates = self._fixer(name).candidates(case.finding)
+        alone = len(candidates) == 1
+        async with asyncio.TaskGroup() as group:
+            asked = [
+                group.create_task(self._answer(fixer, case, self._asker if alone else self._asker.within(str(number))))
+                for number, fixer in enumerate(candidates, 1)
+            ]
+        events: list[Event] = []
+        known = {patch.id for patch in case.patches}
+        answers = [task.result() for task in asked]
+        fresh = list({answer.id: answer for answer in answers if isinstance(answer, Patch) and answer.id not in known}.values())
+        spend = await self._spent()
+        if not fresh:
+            declined = next((answer for answer in answers if isinstance(answer, Declined)), None) or Declined(
                 finding_id=case.finding.id,
                 fixer=name,
                 reason=ReasonCode.no_safe_transform,
                 detail="has no other fix than the one that fell",
             )
-        if isinstance(answer, Declined):
-            return FixDeclined(run_id=self._run_id, case_id=case.id, at=_now(), declined=answer)
-        return PatchProposed(run_id=self._run_id, case_id=case.id, at=_now(), patch=answer)
+            return (FixDeclined(run_id=self._run_id, case_id=case.id, at=_now(), declined=declined, spend=spend),)
+        for patch in fresh:
+            events.append(PatchProposed(run_id=self._run_id, case_id=case.id, at=_now(), patch=patch, spend=Spend() if events else spend))
+        return events
 
-    async def _answer(self, fixer: Fixer, case: Case) -> Patch | Declined:
-        async with self._project.scratch() as scratch:
-            workspace = StepWorkspace(self._project, self._project.base, scratch)
-            # The step boundary: a fixer that breaks has declined, and the next one is asked.
-            try:
-                return await fixer.fix(case.finding, workspace, attempts_of(case))
-            except RemediatorError as error:
-                reason, detail = ReasonCode.could_not_check, error.message
-            except Exception as error:
-                reason, detail = ReasonCode.could_not_check, f"the fixer broke: {type(error).__name__}: {error}"
+    def _fixer(self, name: str) -> Fixer:
+        return next(fixer for fixer in self._project.kit.fixers if fixer.name == name)
+
+    async def _answer(self, fixer: Fixer, case: Case, asker: Asker) -> Patch | Declined:
+        async with self._workspace(case, asker) as workspace:
+            return await self._guarded(fixer, case, fixer.fix(case.finding, workspace, attempts_of(case)))
+
+    async def _guarded(self, fixer: Fixer, case: Case, answer: Awaitable[T]) -> T | Declined:
+        # The step boundary: a fixer that breaks has declined, and the next one is asked.
+        try:
+            return await answer
+        except LlmAuthError:
+            # Every other question would end alike: the run stops, and goes on when the key is mended.
+            raise
+        except BudgetError as error:
+            reason, detail = ReasonCode.budget, error.message
+        except RemediatorError as error:
+            reason, detail = ReasonCode.could_not_check, error.message
+        except Exception as error:
+            reason, detail = ReasonCode.could_not_check, f"the fixer broke: {type(error).__name__}: {error}"
         return Declined(finding_id=case.finding.id, fixer=fixer.name, reason=reason, detail=detail)
+
+    @contextlib.asynccontextmanager
+    async def _workspace(self, case: Case, asker: Asker) -> AsyncIterator[StepWorkspace]:
+        async with self._project.scratch() as scratch:
+            yield StepWorkspace(self._project, self._project.base, scratch, finding=case.finding, reproducer=case.reproducer, asker=asker)
+
+    async def _spent(self) -> Spend:
+        return await asyncio.to_thread(self._asker.spent)
 
     async def _judge(self, case: Case, patch: Patch, tell: Tell) -> Event:
         required = self._project.kit.playbook.required(case.finding.severity)
@@ -91,8 +166,8 @@ class Performer:
         async def on_check(check: Check) -> None:
             await tell(CheckDone(run_id=self._run_id, case_id=case.id, at=_now(), patch_id=patch.id, check=check))
 
-        verdict = await judge(self._project, case.finding, patch, required, on_check)
-        return VerdictReached(run_id=self._run_id, case_id=case.id, at=_now(), verdict=verdict)
+        verdict = await judge(self._project, case.finding, patch, required, on_check, reproducer=case.reproducer, asker=self._asker)
+        return VerdictReached(run_id=self._run_id, case_id=case.id, at=_now(), verdict=verdict, spend=await self._spent())
 
     def seal(self, case: Case, reason: ReasonCode, detail: str) -> BundleRef:
         """Write the case's evidence bundle."""
@@ -100,7 +175,9 @@ class Performer:
 
     async def _submit(self, case: Case, name: str) -> Event:
         sink = next(sink for sink in self._project.kit.sinks if sink.name == name)
-        patch, verdict = next((p, v) for p in case.patches for v in case.verdicts if v.patch_id == p.id and v.sufficient)
+        best = case.best
+        assert best is not None and best[1].sufficient, "only a proven fix is handed over"
+        patch, verdict = best
         submission = Submission(
             id=Submission.identify(self._project.source, case.finding, patch, verdict),
             case_id=case.id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from remediator.diff import Policy
@@ -9,9 +10,16 @@ from remediator.diff.roles import objections_of
 from remediator.playbook import Playbook
 from remediator.records.case import Case
 from remediator.records.patch import Patch, ReasonCode
-from remediator.records.verdict import Outcome, Verdict
+from remediator.records.verdict import EvidenceLevel, Outcome, Verdict
 
+SUPPLIED = "supplied"
 _MOST_INFRA_TRIES = 3
+
+
+class Reproduce(NamedTuple):
+    """Have a test written that shows the flaw, by this fixer; or take the one that was supplied."""
+
+    author: str
 
 
 class Propose(NamedTuple):
@@ -46,22 +54,32 @@ class Close(NamedTuple):
     detail: str
 
 
-Step = Propose | Judge | Seal | Submit | Close
+Step = Reproduce | Propose | Judge | Seal | Submit | Close
 
 
-def next_step(playbook: Playbook, case: Case, *, minutes: float = 0.0, fixed_by: str = "") -> Step | None:
+def next_step(
+    playbook: Playbook,
+    case: Case,
+    *,
+    minutes: float = 0.0,
+    fixed_by: str = "",
+    authors: Sequence[str] = (),
+    required: EvidenceLevel = EvidenceLevel.E3,
+) -> Step | None:
     """Return the next step, or None where the case is closed.
 
-    `minutes` is how long the case has been worked on, `fixed_by` the case whose proven patch already removes this finding.
+    `minutes` is how long the case has been worked on, `fixed_by` the case whose proven patch already removes this finding, `authors` who
+    can come up with a reproducer (`supplied`, or fixers of the playbook), `required` the level that a fix has to reach.
     """
     if case.closed:
         return None
-    if case.fixed:
+    if case.fixed and _unjudged(case) is None:
         return _hand_over(playbook, case)
-    if fixed_by and not case.patches:
-        return _end(case, ReasonCode.duplicate, f"already gone with {fixed_by}")
-    if (why := _out_of_reach(playbook, case)) and not case.patches:
-        return _end(case, ReasonCode.out_of_scope, why)
+    if not case.patches and (end := _needless(playbook, case, fixed_by)):
+        return _end(case, *end)
+    author = _next_author(case, authors)
+    if author == SUPPLIED or (author and required >= EvidenceLevel.E4 and not _over_budget(playbook, case, minutes)):
+        return Reproduce(author)
     if (patch := _unjudged(case)) is not None:
         return Judge(patch)
     if over := _over_budget(playbook, case, minutes):
@@ -70,10 +88,39 @@ def next_step(playbook: Playbook, case: Case, *, minutes: float = 0.0, fixed_by:
     if best and best[1].outcome is Outcome.verified:
         # What is missing (no tests, no sandbox) is not the patch's fault; another patch would stop at the same rung.
         return _end(case, ReasonCode.below_required, best[1].summary)
+    return _ask(playbook, case, authors, required)
+
+
+def _needless(playbook: Playbook, case: Case, fixed_by: str) -> tuple[ReasonCode, str] | None:
+    if fixed_by:
+        return ReasonCode.duplicate, f"already gone with {fixed_by}"
+    why = _out_of_reach(playbook, case)
+    return (ReasonCode.out_of_scope, why) if why else None
+
+
+def _ask(playbook: Playbook, case: Case, authors: Sequence[str], required: EvidenceLevel) -> Step:
     fixer = next((use.name for use in playbook.fix if use.name not in {d.fixer for d in case.declined}), None)
     if fixer is None or len(case.patches) >= playbook.limits.attempts:
         return _end(case, *_why_unfixed(case))
+    if fixer in authors and case.reproducer is None:
+        if fixer not in case.unreproduced:
+            return Reproduce(fixer)
+        if required >= EvidenceLevel.E4:
+            # Whatever it proposed could not be shown to be right: nothing more is paid for it.
+            return _end(case, *_why_unreproduced(case))
     return Propose(fixer)
+
+
+def _next_author(case: Case, authors: Sequence[str]) -> str:
+    if case.reproducer is not None:
+        return ""
+    return next((author for author in authors if author not in case.unreproduced), "")
+
+
+def _why_unreproduced(case: Case) -> tuple[ReasonCode, str]:
+    told = next(iter(reversed(case.unreproduced.values())), "")
+    reason = ReasonCode.budget if told.startswith(ReasonCode.budget) else ReasonCode.could_not_check
+    return reason, f"nothing shows the flaw: {told}"
 
 
 def _hand_over(playbook: Playbook, case: Case) -> Step:

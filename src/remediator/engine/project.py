@@ -22,6 +22,7 @@ from remediator.recipe.hints import Hints
 from remediator.records.finding import Finding
 from remediator.records.recipe import Baseline, Recipe
 from remediator.records.record import canonical_json, digest_of
+from remediator.records.reproducer import Acceptance, Reproducer
 from remediator.records.scan import Covered, ScanReport, Unchecked
 from remediator.records.source import Source
 
@@ -46,6 +47,8 @@ class Project:
         self._baseline: Baseline | None = None
         self._unprepared: RecipeError | SandboxUnavailableError | None = None
         self.packed: Base | None = None
+        self._acceptances: dict[str, Acceptance] = {}
+        self._reproducing = asyncio.Lock()  # one reproducer at a time: what two candidates ask for is measured once
         self._measuring = asyncio.Lock()  # one baseline at a time: every case waits for the same one
 
     def keep(self, name: str, data: bytes) -> str:
@@ -142,6 +145,20 @@ class Project:
         provider = self.provider()
         image = await recipe.prepare(known, self.base, self.source, provider, keep=self.keep, note=self.note)
         self._baseline = await recipe.measure(known, image, self.base, provider, keep=self.keep, note=self.note)
+
+    async def acceptance(self, reproducer: Reproducer, finding: Finding) -> Acceptance:
+        """Return what a reproducer is worth on the base, measured once. Raises RecipeError where the project cannot be prepared."""
+        from remediator.engine.reproduction import accepted
+
+        baseline = await self.baseline()
+        if baseline is None:
+            raise RecipeError(f"the project cannot be prepared: {self.unprepared}", hint="say how in [recipe] of your settings")
+        async with self._reproducing:
+            known = self._acceptances.get(reproducer.id)
+            if known is None:
+                known = await accepted(reproducer, finding, baseline, self.base, self.provider(), keep=self.keep)
+                self._acceptances[reproducer.id] = known
+        return known
 
     def provider(self) -> Any:
         """Return the sandbox provider. Raises SandboxUnavailableError where the operator chose none."""

@@ -16,10 +16,10 @@ from remediator.engine.project import Project
 from remediator.errors import EvidenceError, PlaybookError
 from remediator.evidence.bundle import read
 from remediator.evidence.keys import TrustedKeys
-from remediator.evidence.replay import ReplayReport, ReplayRequest, replay
+from remediator.evidence.replay import UNREPLAYABLE, ReplayReport, ReplayRequest, replay
 from remediator.evidence.scrub import Scrubber
 from remediator.git import GitStore, ImportedFile
-from remediator.playbook import Playbook, check_playbook, load_playbook, parse_playbook, playbook_names
+from remediator.playbook import Playbook, Use, check_playbook, load_playbook, parse_playbook, playbook_names
 from remediator.recipe.hints import Hints
 from remediator.records.verdict import Check, Verdict
 from remediator.registry import Registry
@@ -59,7 +59,9 @@ class Replayer:
                 if ":" in request.recipe.image:
                     raise EvidenceError(f"the bundle's recipe names an image of this machine: {request.recipe.image[:80]}")
                 await project.use_recipe(request.recipe)
-            return await judge(project, request.finding, request.patch, request.required, self._on_check)
+            return await judge(
+                project, request.finding, request.patch, request.required, self._on_check, reproducer=request.reproducer, replaying=True
+            )
 
     def _trusted(self, recorded: Playbook) -> Playbook:
         """Return the playbook to judge by. A stranger's may run nothing on this machine that ours would not."""
@@ -117,4 +119,9 @@ async def replay_bundle(
 
 
 def _judges_alike(one: Playbook, other: Playbook) -> bool:
-    return (one.scan, one.verify) == (other.scan, other.verify) and one.sandbox.name == other.sandbox.name
+    return (one.scan, _measured(one)) == (other.scan, _measured(other)) and one.sandbox.name == other.sandbox.name
+
+
+def _measured(playbook: Playbook) -> tuple[Use, ...]:
+    """Return the checks that a replay runs: which model reviewed is the recorder's affair."""
+    return tuple(use for use in playbook.verify if use.name not in UNREPLAYABLE)

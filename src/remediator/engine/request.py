@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 from remediator.contracts import Engine
@@ -10,8 +11,10 @@ from remediator.records.finding import Finding, Severity
 from remediator.records.patch import ReasonCode
 from remediator.records.recipe import Baseline
 from remediator.records.record import Record
+from remediator.records.reproducer import Reproducer
 from remediator.records.scan import ScanReport
 from remediator.records.source import Source
+from remediator.records.spend import Spend
 from remediator.records.verdict import EvidenceLevel
 
 
@@ -31,6 +34,13 @@ class FixRequest(Record):
     sandbox: str | None = None
     required: EvidenceLevel | None = None
     minutes: float | None = None
+    reproducer: Reproducer | None = None
+    """A test that shows the flaw, for every case of this run."""
+    model: str | None = None
+    """The operator's name for a model: the agent is asked where nothing else fixes, with this one."""
+    candidates: int | None = None
+    usd: Decimal | None = None
+    """The most that the whole run may spend."""
     strict: bool = False
 
     def wants(self, finding: Finding) -> bool:
@@ -57,6 +67,17 @@ class RunReport(Record):
     interrupted: bool = False
     resumed: bool = False
     seconds: float = 0.0
+
+    @property
+    def spend(self) -> Spend:
+        """Return what all cases cost."""
+        return sum((case.spend for case in self.cases), Spend())
+
+    @property
+    def usd_per_fix(self) -> Decimal | None:
+        """Return what a verified fix cost, the failures included; None where there is none."""
+        fixed = sum(case.fixed for case in self.cases)
+        return self.spend.usd / fixed if fixed else None
 
     @property
     def budget_hit(self) -> bool:

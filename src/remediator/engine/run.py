@@ -12,6 +12,7 @@ from typing import Any
 
 from remediator.artefacts import ArtefactStore
 from remediator.engine import plan
+from remediator.engine.asker import Asking
 from remediator.engine.durable import Durable, Json, Workflow
 from remediator.engine.journal import Recorder
 from remediator.engine.kit import Kit, open_kit
@@ -37,7 +38,14 @@ class Run:
     """What one run knows, and its two workflows: `repo_run` and, for each finding, `fix_case`."""
 
     def __init__(
-        self, run_id: str, request: FixRequest, playbook: Playbook, settings: Settings, registry: Registry, recorder: Recorder
+        self,
+        run_id: str,
+        request: FixRequest,
+        playbook: Playbook,
+        settings: Settings,
+        registry: Registry,
+        recorder: Recorder,
+        asking: Asking,
     ) -> None:
         self.id = run_id
         self.request = request
@@ -45,6 +53,8 @@ class Run:
         self._settings = settings
         self._registry = registry
         self._recorder = recorder
+        self._asking = asking
+        self._supplied = request.reproducer
         self._project: asyncio.Future[Project] = asyncio.get_running_loop().create_future()
         self._notes = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -136,17 +146,20 @@ class Run:
         project = await asyncio.shield(self._project)
         begun = await durable.step("begin", lambda: self._begin(project, argument["case"], argument["finding"]))
         events: list[Event] = [event_adapter.validate_python(begun["event"])]
+        authors = [plan.SUPPLIED] if self._supplied else []
+        authors += [fixer.name for fixer in project.kit.fixers if fixer.reproduces]
         number = 0
         while True:
             case = Case.replay(events)
             assert case is not None
             minutes = (events[-1].at - events[0].at).total_seconds() / 60
-            step = plan.next_step(self._playbook, case, minutes=minutes, fixed_by=begun["fixed_by"])
+            required = self._playbook.required(case.finding.severity)
+            step = plan.next_step(self._playbook, case, minutes=minutes, fixed_by=begun["fixed_by"], authors=authors, required=required)
             if step is None:
                 return {"case": case.id}
             number += 1
-            done = await durable.step(type(step).__name__.lower(), self._performed(project, case, step, number))
-            events.append(event_adapter.validate_python(done["event"]))
+            done = await durable.step(type(step).__name__.lower(), self._performed(project, case, step, number, minutes))
+            events += [event_adapter.validate_python(event) for event in done["events"]]
 
     async def _begin(self, project: Project, case_id: str, finding_id: str) -> Json:
         finding = next(finding for finding in (await project.scan(project.base)).findings if finding.id == finding_id)
@@ -163,7 +176,7 @@ class Run:
                 return case.id
         return ""
 
-    def _performed(self, project: Project, case: Case, step: plan.Step, number: int) -> Callable[[], Any]:
+    def _performed(self, project: Project, case: Case, step: plan.Step, number: int, minutes: float) -> Callable[[], Any]:
         async def body() -> Json:
             told = 0
 
@@ -172,9 +185,13 @@ class Run:
                 told += 1
                 await self._tell(event, f"{case.id}:{number}.{told}")
 
-            event = await Performer(project, self.id, self._settings.state).perform(case, step, tell)
-            await self._tell(event, f"{case.id}:{number}")
-            return {"event": event.as_json()}
+            label = f"{number}-{type(step).__name__.lower()}"
+            asker = self._asking.for_step(case.id, label, self._playbook.limits, minutes_used=minutes)
+            performer = Performer(project, self.id, self._settings.state, asker, self._supplied)
+            events = await performer.perform(case, step, tell)
+            for place, event in enumerate(events):
+                await self._tell(event, f"{case.id}:{number}" if len(events) == 1 else f"{case.id}:{number}.event-{place}")
+            return {"events": [event.as_json() for event in events]}
 
         return body
 

@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from remediator import recipe
-from remediator.contracts import Sandbox, SandboxSpec, Tree, Workspace
+from remediator.contracts import Llm, Sandbox, SandboxSpec, Tree, Workspace
 from remediator.errors import RecipeError
+from remediator.records.finding import Finding
 from remediator.records.recipe import Baseline, BuildRun, TestRun
+from remediator.records.reproducer import Acceptance, Reproducer
 from remediator.records.scan import ScanReport
 
 if TYPE_CHECKING:
+    from remediator.engine.asker import Asker
     from remediator.engine.project import Project
 
 
 class StepWorkspace(Workspace):
     """The one workspace there is outside of tests."""
 
-    def __init__(self, project: Project, tree: Tree, scratch: Path, *, paths: tuple[str, ...] | None = None) -> None:
+    def __init__(
+        self,
+        project: Project,
+        tree: Tree,
+        scratch: Path,
+        *,
+        paths: tuple[str, ...] | None = None,
+        finding: Finding | None = None,
+        reproducer: Reproducer | None = None,
+        asker: Asker | None = None,
+    ) -> None:
         self._project = project
+        self._finding = finding
+        self._reproducer = reproducer
+        self._asker = asker
         self.source = project.source
         self.base = project.base
         self.tree = tree
@@ -72,10 +89,37 @@ class StepWorkspace(Workspace):
         baseline = await self._known_baseline()
         return await recipe.build(baseline, self.tree, self._project.provider(), keep=self.keep)
 
-    async def test(self) -> TestRun:
+    async def test(self, *, edits: Mapping[str, bytes] | None = None) -> TestRun:
         """Test the tree in a fresh sandbox."""
         baseline = await self._known_baseline()
-        return await recipe.test(baseline, self.base, self.tree, self._project.provider(), keep=self.keep)
+        return await recipe.test(baseline, self.base, await self._edited(edits), self._project.provider(), keep=self.keep)
+
+    @property
+    def reproducer(self) -> Reproducer | None:
+        """Return the case's reproducer."""
+        return self._reproducer
+
+    async def acceptance(self, reproducer: Reproducer) -> Acceptance:
+        """Return what a reproducer is worth on the base."""
+        return await self._project.acceptance(reproducer, self._finding or _anything(reproducer))
+
+    async def probe(self, reproducer: Reproducer, *, edits: Mapping[str, bytes] | None = None) -> TestRun:
+        """Run a reproducer once."""
+        baseline = await self._known_baseline()
+        return await recipe.probe(baseline, self.base, await self._edited(edits), reproducer, (), self._project.provider(), keep=self.keep)
+
+    async def _edited(self, edits: Mapping[str, bytes] | None) -> Tree:
+        return await asyncio.to_thread(self._project.store.write, self.tree, edits) if edits else self.tree
+
+    def llm(self, name: str = "default") -> Llm:
+        """Return a model behind the case's purse."""
+        if self._asker is None:
+            return super().llm(name)
+        return self._asker.llm(name)
+
+    async def remembered(self, name: str, body: Callable[[], Awaitable[str]]) -> str:
+        """Return what the body returned the first time."""
+        return await body() if self._asker is None else await self._asker.remembered(name, body)
 
     def sandbox(self) -> AbstractAsyncContextManager[Sandbox]:
         """Open a fresh sandbox that holds the tree."""
@@ -97,6 +141,10 @@ class StepWorkspace(Workspace):
         if baseline is None:
             raise RecipeError(f"the project cannot be prepared: {self._project.unprepared}", hint="say how in [recipe] of your settings")
         return baseline
+
+
+def _anything(reproducer: Reproducer) -> Finding:
+    return Finding.at(rule_id="", scanner="", message=reproducer.claim, location=None, snippet="")
 
 
 def _stays_inside(path: str) -> bool:

@@ -16,6 +16,7 @@ from remediator.records.finding import Finding
 from remediator.records.patch import Declined, Patch, ReasonCode
 from remediator.records.recipe import Baseline, Recipe
 from remediator.records.record import digest_of
+from remediator.records.reproducer import Acceptance, Reproducer
 from remediator.records.source import Source
 from remediator.records.verdict import EvidenceLevel, Verdict
 
@@ -53,6 +54,8 @@ class BundleContent(NamedTuple):
     declined: tuple[Declined, ...] = ()
     recipe: Recipe | None = None
     baseline: Baseline | None = None
+    reproducer: Reproducer | None = None
+    acceptance: Acceptance | None = None
     reason: ReasonCode | None = None
     detail: str = ""
     tools: Mapping[str, str] = {}
@@ -91,6 +94,8 @@ class BundleContent(NamedTuple):
             declined=case.declined,
             recipe=baseline.recipe if baseline else None,
             baseline=baseline,
+            reproducer=case.reproducer,
+            acceptance=case.acceptance,
             reason=case.closed,
             detail=case.detail,
             tools=tools or {},
@@ -140,6 +145,13 @@ class _Layout:
         if content.recipe:
             recipe = content.recipe.as_json()
             self._json("recipe.json", self._scrub.commands(recipe), recipe)
+        if content.reproducer:
+            # Byte for byte: its id is made of its files, and a replay runs them.
+            self._json("reproducer.json", content.reproducer.as_json(), content.reproducer.as_json())
+        if content.acceptance:
+            self._scrubbed("acceptance.json", content.acceptance.as_json())
+            if content.acceptance.log_digest:
+                self._log("", "acceptance", content.acceptance.log_digest)
         if content.declined:
             self._scrubbed("declined.json", [declined.as_json() for declined in content.declined])
         self._scrubbed(

@@ -21,6 +21,7 @@ from remediator.records.finding import Finding
 from remediator.records.patch import Declined, Patch, ReasonCode
 from remediator.records.recipe import Baseline, Recipe
 from remediator.records.record import digest_of
+from remediator.records.reproducer import Reproducer
 from remediator.records.source import Source
 from remediator.records.verdict import Check, EvidenceLevel, Verdict, fold
 
@@ -44,6 +45,7 @@ class Bundle(NamedTuple):
     declined: tuple[Declined, ...]
     recipe: Recipe | None
     baseline: Baseline | None
+    reproducer: Reproducer | None
     reason: ReasonCode | None
     detail: str
     tools: dict[str, str]
@@ -138,6 +140,7 @@ def _parsed(files: Mapping[str, bytes], manifest: list[dict[str, Any]], statemen
             declined=checked("declined.json", _DECLINED.validate_python, optional_of(files, "declined.json", [])),
             recipe=record_of(files, "recipe.json", Recipe) if "recipe.json" in files else None,
             baseline=record_of(files, "baseline.json", Baseline) if "baseline.json" in files else None,
+            reproducer=_reproducer(files),
             reason=None if case["reason"] is None else ReasonCode(case["reason"]),
             detail=str(case["detail"]),
             tools={str(name): str(version) for name, version in case["tools"].items()},
@@ -150,6 +153,15 @@ def _parsed(files: Mapping[str, bytes], manifest: list[dict[str, Any]], statemen
         raise EvidenceError(told) from error
     except (ValueError, TypeError, AttributeError) as error:
         raise EvidenceError("case.json: not as bundles have it") from error
+
+
+def _reproducer(files: Mapping[str, bytes]) -> Reproducer | None:
+    if "reproducer.json" not in files:
+        return None
+    found = record_of(files, "reproducer.json", Reproducer)
+    if found.id != Reproducer.of(finding_id="", author="", files=found.files).id:
+        raise EvidenceError(f"reproducer.json: {found.id} is not the id of these files")
+    return found
 
 
 def _attempt(files: Mapping[str, bytes], folder: str) -> Attempt:

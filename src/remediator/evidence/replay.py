@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -15,11 +16,15 @@ from remediator.records.finding import Finding
 from remediator.records.patch import Patch
 from remediator.records.recipe import Recipe
 from remediator.records.record import Record
+from remediator.records.reproducer import Reproducer
 from remediator.records.source import Source
-from remediator.records.verdict import CheckStatus, EvidenceLevel, Outcome, Verdict
+from remediator.records.verdict import CheckStatus, EvidenceLevel, Outcome, Verdict, fold
 
 __all__ = ["Difference", "Judge", "ReplayOutcome", "ReplayReport", "ReplayRequest", "compare", "evidence_digest", "replay"]
 
+NOT_REPLAYED = "not-replayed"
+UNREPLAYABLE = frozenset(("reviewer",))
+"""Checks whose answer comes from a model: their reason is NOT_REPLAYED in a replay."""
 _NO_ANSWER = (CheckStatus.not_run, CheckStatus.infra_error, CheckStatus.inconclusive)
 
 
@@ -34,6 +39,7 @@ class ReplayRequest(NamedTuple):
     expected: tuple[tuple[str, EvidenceLevel], ...]
     required: EvidenceLevel
     recipe: Recipe | None
+    reproducer: Reproducer | None = None
 
 
 class Judge(Protocol):
@@ -80,10 +86,31 @@ async def replay(bundle: Bundle, judge: Judge, *, scrub: Scrubber | None = None)
     """
     patch, recorded = _judged(bundle)
     request = ReplayRequest(
-        bundle.source, bundle.base, bundle.finding, patch, bundle.playbook, bundle.expected, recorded.required, bundle.recipe
+        bundle.source,
+        bundle.base,
+        bundle.finding,
+        patch,
+        bundle.playbook,
+        bundle.expected,
+        recorded.required,
+        bundle.recipe,
+        bundle.reproducer,
     )
-    replayed = (scrub or Scrubber()).verdict(await judge(request))
+    replayed = taken_over((scrub or Scrubber()).verdict(await judge(request)), recorded, bundle.expected)
     return report(bundle, recorded, replayed)
+
+
+def taken_over(replayed: Verdict, recorded: Verdict, expected: Sequence[tuple[str, EvidenceLevel]]) -> Verdict:
+    """Return the replayed verdict with the answers that no replay can give (a model's, a person's) as they were recorded.
+
+    They are told as notes; all that can be measured again is.
+    """
+    before = {check.name: check for check in recorded.checks}
+    left = {check.name for check in replayed.checks if check.reason == NOT_REPLAYED and check.name in before}
+    if not left:
+        return replayed
+    checks = [before[check.name] if check.name in left else check for check in replayed.checks]
+    return fold(checks, patch_id=replayed.patch_id, finding_id=replayed.finding_id, required=replayed.required, expected=expected)
 
 
 def report(bundle: Bundle, recorded: Verdict, replayed: Verdict) -> ReplayReport:
@@ -99,10 +126,14 @@ def report(bundle: Bundle, recorded: Verdict, replayed: Verdict) -> ReplayReport
         recorded=recorded,
         replayed=replayed,
         differences=differences,
-        notes=(*bundle.notes, *notes(recorded, replayed)),
+        notes=(*bundle.notes, *notes(recorded, replayed), *_not_measured(recorded)),
         recorded_digest=evidence_digest(recorded, aside=aside),
         replayed_digest=evidence_digest(replayed, aside=aside),
     )
+
+
+def _not_measured(recorded: Verdict) -> list[str]:
+    return [f"check {check.name} is as recorded: no replay can give its answer" for check in recorded.checks if check.name in UNREPLAYABLE]
 
 
 def _judged(bundle: Bundle) -> tuple[Patch, Verdict]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 from remediator.contracts.sandbox import Limits, Sandbox
 from remediator.contracts.tree import Tree
+from remediator.errors import RecipeError
 from remediator.recipe.hints import Hints
 from remediator.records.recipe import Baseline, BuildRun, Recipe, TestRun
 from remediator.records.source import Source
@@ -60,6 +61,20 @@ class Ecosystem(ABC):
 
         Raises SandboxError.
         """
+
+    def reproducer_problem(self, files: Mapping[str, str]) -> str | None:
+        """Return why these files are no reproducer, or None. Nothing is executed."""
+        return f"reproducers are not known for {self.name}"
+
+    async def probe(
+        self, sandbox: Sandbox, recipe: Recipe, base: Tree, tree: Tree, files: Mapping[str, str], named: Sequence[str]
+    ) -> Tested:
+        """Run a reproducer's files, and nothing else, on the tree that the sandbox holds.
+
+        Told is which of the lines changed since `base` ran, or where nothing changed, which lines of the product (of the `named` files, if
+        any are). Test ids are told from the files' names on. Raises SandboxError, RecipeError where this language cannot.
+        """
+        raise RecipeError(f"reproducers are not known for {self.name}")
 
     @abstractmethod
     async def test(self, sandbox: Sandbox, recipe: Recipe, base: Tree, tree: Tree, only: Sequence[str]) -> Tested:

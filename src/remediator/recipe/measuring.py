@@ -11,6 +11,7 @@ from remediator.recipe.detect import ecosystem_named
 from remediator.recipe.ecosystem import WORK_LIMITS, Built, Tested
 from remediator.recipe.preparing import Keep, Note
 from remediator.records.recipe import Baseline, BuildRun, Recipe, TestRun
+from remediator.records.reproducer import Reproducer
 
 RUNS = 2
 
@@ -65,6 +66,16 @@ async def test(
 
 
 test.__test__ = False  # type: ignore[attr-defined]
+
+
+async def probe(
+    baseline: Baseline, base: Tree, tree: Tree, reproducer: Reproducer, named: Sequence[str], provider: SandboxProvider, *, keep: Keep
+) -> TestRun:
+    """Run a reproducer on a tree in a fresh sandbox. Raises SandboxError, RecipeError."""
+    recipe = baseline.recipe
+    async with provider.open(SandboxSpec(image=baseline.image, limits=WORK_LIMITS)) as sandbox:
+        await sandbox.put(tree)
+        return _kept_test(await ecosystem_named(recipe.ecosystem).probe(sandbox, recipe, base, tree, reproducer.files, named), keep)
 
 
 async def _build(recipe: Recipe, image: str, tree: Tree, baseline: Baseline | None, provider: SandboxProvider) -> Built:

@@ -28,6 +28,7 @@ _SHAPES: dict[str, tuple[type, ...]] = {
     "deselected": (str,),
     "internal": (str,),
     "line": (str, int),
+    "read": (str,),
     "origins": (dict,),
     "compiled": (str, str),
     "imported": (str, str, str),

@@ -28,6 +28,7 @@ def test_run(observed: Observed, canaries: Mapping[str, frozenset[TestOutcome]],
     """
     ids, phases, results = _gathered(observed.records)
     problems = list(observed.problems)
+    raised: dict[str, str] = {}
     for number, test in ids.items():
         told = phases.get(number, [])
         outcome = outcome_of(told)
@@ -36,6 +37,7 @@ def test_run(observed: Observed, canaries: Mapping[str, frozenset[TestOutcome]],
             continue
         problems += doubts_of(told)
         results[test] = outcome
+        raised[test] = next((phase.raised for phase in told if phase.raised not in _EXPECTED_RAISES), "")
     seen, lost = _canaries_of(results, canaries)
     if lost:
         problems.append("canary-missing")
@@ -51,6 +53,7 @@ def test_run(observed: Observed, canaries: Mapping[str, frozenset[TestOutcome]],
         complete=not problems,
         problems=tuple(dict.fromkeys(problems)),
         results=dict(sorted(results.items())),
+        raised={test: name for test, name in sorted(raised.items()) if name and test in results},
         exit_code=observed.run.exit_code,
         lines_run=_lines(observed.records),
         runner=runner,

@@ -11,6 +11,8 @@ from remediator.records.event import (
     FindingReported,
     FixDeclined,
     PatchProposed,
+    ReproducerAccepted,
+    ReproducerDeclined,
     RunFinished,
     RunProgress,
     RunStarted,
@@ -21,6 +23,7 @@ from remediator.records.finding import Finding, Location, Severity, SuggestedFix
 from remediator.records.patch import Declined, Patch, ReasonCode
 from remediator.records.recipe import Baseline, BuildRun, Recipe, RecipeStep, TestOutcome, TestRun
 from remediator.records.record import Record, canonical_json, digest_of
+from remediator.records.reproducer import Acceptance, Reproducer
 from remediator.records.scan import Covered, ScanItem, ScanReport, Unchecked
 from remediator.records.source import Source, SourceKind
 from remediator.records.spend import Spend
@@ -28,6 +31,7 @@ from remediator.records.submission import Receipt, Submission
 from remediator.records.verdict import Check, CheckStatus, EvidenceLevel, Outcome, Verdict
 
 __all__ = [
+    "Acceptance",
     "Baseline",
     "BuildRun",
     "BundleWritten",
@@ -53,6 +57,9 @@ __all__ = [
     "Recipe",
     "RecipeStep",
     "Record",
+    "Reproducer",
+    "ReproducerAccepted",
+    "ReproducerDeclined",
     "RunFinished",
     "RunProgress",
     "RunStarted",

@@ -12,12 +12,15 @@ from remediator.records.event import (
     FindingReported,
     FixDeclined,
     PatchProposed,
+    ReproducerAccepted,
+    ReproducerDeclined,
     SubmissionAccepted,
     VerdictReached,
 )
 from remediator.records.finding import Finding
 from remediator.records.patch import Declined, Patch, ReasonCode
 from remediator.records.record import Record
+from remediator.records.reproducer import Acceptance, Reproducer
 from remediator.records.spend import Spend
 from remediator.records.submission import Receipt
 from remediator.records.verdict import Verdict
@@ -46,6 +49,10 @@ class Case(Record):
     declined: tuple[Declined, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     receipts: tuple[Receipt, ...] = ()
+    reproducer: Reproducer | None = None
+    acceptance: Acceptance | None = None
+    unreproduced: dict[str, str] = {}
+    """Who was asked for a reproducer and has none, with the reason."""
     bundle_path: str = ""
     bundle_digest: str = ""
     closed: ReasonCode | None = None
@@ -73,20 +80,33 @@ class Case(Record):
 
     @property
     def best(self) -> tuple[Patch, Verdict] | None:
-        """Return the patch that reached the highest level, with its verdict; the earlier one wins a tie."""
+        """Return the patch that reached the highest level, with its verdict.
+
+        Among equals the smaller one wins, then the one of whose changed lines more were run, then the earlier one.
+        """
         judged = {verdict.patch_id: verdict for verdict in self.verdicts}
         pairs = [(patch, judged[patch.id]) for patch in self.patches if patch.id in judged]
         if not pairs:
             return None
         return max(
             pairs,
-            key=lambda pair: (pair[1].outcome == "verified", -1 if pair[1].level is None else pair[1].level),
+            key=lambda pair: (
+                pair[1].outcome == "verified",
+                -1 if pair[1].level is None else pair[1].level,
+                -pair[0].size,
+                _run_lines(pair[1]),
+            ),
         )
 
     @property
     def fixed(self) -> bool:
         """Return whether a patch is proven to the level that was required."""
         return any(verdict.sufficient for verdict in self.verdicts)
+
+
+def _run_lines(verdict: Verdict) -> int:
+    told = (check.evidence.get("changed_lines") for check in verdict.checks)
+    return sum(int(lines.get("executed", 0)) for lines in told if isinstance(lines, dict))
 
 
 def _step(case: Case | None, event: Event) -> Case | None:
@@ -102,8 +122,13 @@ def _step(case: Case | None, event: Event) -> Case | None:
             }
         case FixDeclined():
             changes = {"declined": (*case.declined, event.declined), "spend": case.spend + event.spend}
+        case ReproducerAccepted():
+            changes = {"reproducer": event.reproducer, "acceptance": event.acceptance, "spend": case.spend + event.spend}
+        case ReproducerDeclined():
+            told = f"{event.reason}: {event.detail}" if event.detail else event.reason
+            changes = {"unreproduced": {**case.unreproduced, event.author: told}, "spend": case.spend + event.spend}
         case VerdictReached():
-            changes = {"verdicts": (*case.verdicts, event.verdict)}
+            changes = {"verdicts": (*case.verdicts, event.verdict), "spend": case.spend + event.spend}
         case BundleWritten():
             changes = {"bundle_path": event.bundle_path, "bundle_digest": event.bundle_digest}
         case SubmissionAccepted():

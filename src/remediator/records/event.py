@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter
 from remediator.records.finding import Finding
 from remediator.records.patch import Declined, Patch, ReasonCode
 from remediator.records.record import Record
+from remediator.records.reproducer import Acceptance, Reproducer
 from remediator.records.source import Source
 from remediator.records.spend import Spend
 from remediator.records.submission import Receipt
@@ -75,6 +76,26 @@ class FixDeclined(_CaseEvent):
     spend: Spend = Spend()
 
 
+class ReproducerAccepted(_CaseEvent):
+    """A test shows the flaw on the unpatched tree: red in every run, for an assertion."""
+
+    type: Literal["ReproducerAccepted"] = "ReproducerAccepted"
+    reproducer: Reproducer
+    acceptance: Acceptance
+    spend: Spend = Spend()
+
+
+class ReproducerDeclined(_CaseEvent):
+    """No test was made that shows the flaw. `acceptance` tells of the last one that was tried, if any was."""
+
+    type: Literal["ReproducerDeclined"] = "ReproducerDeclined"
+    author: str
+    reason: str
+    detail: str = ""
+    acceptance: Acceptance | None = None
+    spend: Spend = Spend()
+
+
 class CheckDone(_CaseEvent):
     """A verifier answered."""
 
@@ -88,6 +109,7 @@ class VerdictReached(_CaseEvent):
 
     type: Literal["VerdictReached"] = "VerdictReached"
     verdict: Verdict
+    spend: Spend = Spend()
 
 
 class BundleWritten(_CaseEvent):
@@ -120,6 +142,8 @@ Event = Annotated[
     | FindingReported
     | PatchProposed
     | FixDeclined
+    | ReproducerAccepted
+    | ReproducerDeclined
     | CheckDone
     | VerdictReached
     | BundleWritten

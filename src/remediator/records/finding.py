@@ -76,6 +76,8 @@ class Finding(Record):
     fixes: tuple[SuggestedFix, ...] = ()
     aliases: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
+    contract: str = ""
+    """What must hold after the fix, in the words of whoever handed the finding in."""
     tool: str = ""
     """The program that found it, where the scanner only brings its report."""
 

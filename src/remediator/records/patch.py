@@ -43,6 +43,12 @@ class Patch(Record):
     behaviour: str = ""
     transform: str = ""
 
+    @property
+    def size(self) -> int:
+        """Return how many lines the diff adds and takes away."""
+        lines = self.diff.split("\n")
+        return sum(line[:1] in ("+", "-") and not line.startswith(("+++ ", "--- ")) for line in lines)
+
     @classmethod
     def of(
         cls,

@@ -69,7 +69,8 @@ class TestRun(Record):
     """One run of the project's tests, by test id, as told by our reporter and not by the project.
 
     `complete` is False when anything about the run is in doubt (time-out, lost, truncated, tampered); `problems` says what, by
-    reason code. `lines_run` maps a changed file to those of its changed lines that were executed.
+    reason code. `raised` names the exception that each test which is not good ended with.
+    `lines_run` maps a changed file to those of its changed lines that were executed.
     """
 
     __test__ = False
@@ -77,6 +78,7 @@ class TestRun(Record):
     complete: bool
     problems: tuple[str, ...] = ()
     results: dict[str, TestOutcome] = {}
+    raised: dict[str, str] = {}
     argv: tuple[str, ...] = ()
     exit_code: int | None = None
     lines_run: dict[str, tuple[int, ...]] = {}

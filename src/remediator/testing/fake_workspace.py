@@ -104,7 +104,7 @@ class FakeWorkspace(Workspace):
             raise RecipeError("no build was scripted")
         return self._built
 
-    async def test(self) -> TestRun:
+    async def test(self, *, edits: Mapping[str, bytes] | None = None) -> TestRun:
         """Return the next of `tested`. Raises RecipeError where none is left."""
         if not self._tested:
             raise RecipeError("no test run was scripted")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import secrets
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from remediator.contracts.sandbox import ExecResult, Sandbox
@@ -15,9 +16,11 @@ from remediator.recipe.observed_run import Observed, Reporting, observed_run
 from remediator.recipe.python.canaries import planted
 from remediator.recipe.python.changed_lines import changed_lines
 from remediator.recipe.python.first_plans import first_plans
+from remediator.recipe.python.honest_test import problem_of
 from remediator.recipe.python.layout import sources_of
 from remediator.recipe.python.next_plan import next_plan
 from remediator.recipe.python.plan import PYTHON, Plan, plan_of, recipe_of, work_env
+from remediator.recipe.python.product_lines import product_lines
 from remediator.recipe.test_results import test_run
 from remediator.records.recipe import Baseline, BuildRun, Recipe, TestRun
 from remediator.records.source import Source
@@ -29,6 +32,7 @@ _MOST_MODULES = 600
 _MODULE_SECONDS = 60.0
 _BUILD_SECONDS = 300.0
 _TEST_SECONDS = 60.0
+_PROBE_SECONDS = 240.0
 
 
 class PythonEcosystem(Ecosystem):
@@ -113,12 +117,63 @@ class PythonEcosystem(Ecosystem):
             "canaries": list(canaries.files),
             "lines": changed_lines(base, tree),
         }
-        reporting = _reporting(plan, f"{plan.runner}_run", ["channel", "lines", "world"], job, plan.timeout_seconds)
+        reporting = _reporting(plan, f"{plan.runner}_run", ["channel", "lines", "world", "reads"], job, plan.timeout_seconds)
         observed = await observed_run(sandbox, reporting)
         run = test_run(observed, canaries.expected, _ROOT)
         argv = next((tuple(map(str, r[3])) for r in observed.records if r[0] == "start" and len(r) == 4), ())
         shown = tuple(_shown(word, names) for word in argv)
         return Tested(run.model_copy(update={"argv": (plan.runner, *shown), "image": sandbox.image_digest}), observed.log)
+
+    def reproducer_problem(self, files: Mapping[str, str]) -> str | None:
+        """Return why these files are no reproducer, or None."""
+        return problem_of(files)
+
+    async def probe(
+        self, sandbox: Sandbox, recipe: Recipe, base: Tree, tree: Tree, files: Mapping[str, str], named: Sequence[str]
+    ) -> Tested:
+        """Run the files under our reporter in a folder of their own, without the project's conftest files and options."""
+        plan = plan_of(recipe)
+        for step in recipe.build:
+            await _step(sandbox, step.argv, step.env, step.timeout_seconds)
+        folder = f"probe_{secrets.token_hex(6)}"
+        canaries = planted([folder], [], "pytest")
+        written = {f"{folder}/{name}": text.encode("utf-8", "surrogateescape") for name, text in files.items()}
+        for path, data in {**written, **canaries.files, f"{folder}/pytest.ini": b"[pytest]\n"}.items():
+            await sandbox.write(f"{_ROOT}/{path}", data)
+        names = " ".join(path.rpartition("/")[2] for path in (*written, *canaries.files))
+        options = ["-c", f"{_ROOT}/{folder}/pytest.ini", "--noconftest", "-q", "--tb=short", "-o", f"python_files={names}"]
+        job = {
+            **_job(plan),
+            "options": options,
+            "folder": ".",
+            "test_seconds": _TEST_SECONDS,
+            "arguments": list(written),
+            "pattern": "",
+            "only": [],
+            "canaries": list(canaries.files),
+            "lines": product_lines(base, named) if base.id == tree.id else changed_lines(base, tree),
+            "watch_reads": True,
+        }
+        modules = ["channel", "lines", "world", "reads"]
+        observed = await observed_run(sandbox, _reporting(plan, "pytest_run", modules, job, _PROBE_SECONDS))
+        run = test_run(observed, canaries.expected, _ROOT)
+        reads = sorted({str(record[1]) for record in observed.records if record[0] == "read"})
+        problems = (*run.problems, "reads-source") if reads else run.problems
+        run = run.model_copy(
+            update={
+                "complete": not problems,
+                "problems": problems,
+                "results": {_without(folder, test): outcome for test, outcome in run.results.items()},
+                "raised": {_without(folder, test): name for test, name in run.raised.items()},
+                "argv": ("pytest", *(name for name in files)),
+                "image": sandbox.image_digest,
+            }
+        )
+        return Tested(run, observed.log)
+
+
+def _without(folder: str, test: str) -> str:
+    return test.removeprefix(f"{folder}/")
 
 
 def _shown(word: str, names: Sequence[str]) -> str:

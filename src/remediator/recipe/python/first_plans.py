@@ -102,7 +102,7 @@ def _current(tree: Tree, facts: Facts, layout: Sources, tests: Tests, images: Se
         version=_version(source.version or facts.version),
         extras=facts.test_extras,
         dependencies=facts.dependencies,
-        requirements=tuple(_requirements(tree, facts, layout, tests)) if has_tests else (),
+        requirements=tuple(_requirements(tree, facts, layout, tests)) if has_tests else ("pytest",),
         constraints=("pytest<8",) if any(_NOSE_STYLE.search(_read(tree, path)) for path in tests.files) else (),
         build_requires=facts.build_requires,
         build_constraints=tuple(constraint for sign, constraint in _SCRIPT_SIGNS if sign.search(text)),

@@ -13,6 +13,7 @@ from typing import Any
 
 from remediator.recipe.reporter.channel import Channel, shortened
 from remediator.recipe.reporter.lines import watch
+from remediator.recipe.reporter.reads import ReadWatch
 from remediator.recipe.reporter.world import enter, find_tree_first, origins
 
 
@@ -27,9 +28,10 @@ def main(job: dict[str, Any]) -> None:
     find_tree_first(job)
     os.chdir(os.path.join(job["root"], job["folder"]))
     arguments = _arguments(job, str(pytest.__version__))
+    reads = ReadWatch(job["root"], lambda path: channel.send("read", path)) if job.get("watch_reads") else None
     channel.send("start", "pytest " + str(pytest.__version__), sys.version.split()[0], arguments)
     sys.argv = [os.path.join(sys.prefix, "bin", "pytest"), *arguments]
-    code = pytest.main(arguments, plugins=[_registered(pytest, channel, job)])
+    code = pytest.main(arguments, plugins=[_registered(pytest, channel, job), *([_watching(pytest, reads)] if reads else [])])
     channel.send("origins", origins(job))
     sys.stdout.flush()
     sys.stderr.flush()
@@ -168,6 +170,26 @@ def _registered(pytest: Any, channel: Channel, job: dict[str, Any]) -> Reporter:
     mark(hookwrapper=True, tryfirst=True)(Reporter.pytest_runtest_protocol)
     skips = (pytest.skip.Exception, unittest.SkipTest)
     return Reporter(channel, job, skips, getattr(pytest.xfail, "Exception", None))
+
+
+class _Watching:
+    """Watches what is read while a test is called, and only then: importing and reporting read sources for good reasons."""
+
+    def __init__(self, reads: ReadWatch) -> None:
+        self._reads = reads
+
+    def pytest_runtest_call(self) -> Iterator[None]:
+        """Watch this call."""
+        self._reads.on = True
+        try:
+            yield
+        finally:
+            self._reads.on = False
+
+
+def _watching(pytest: Any, reads: ReadWatch) -> _Watching:
+    pytest.hookimpl(hookwrapper=True, tryfirst=True)(_Watching.pytest_runtest_call)
+    return _Watching(reads)
 
 
 def _reached(path: str, arguments: list[str], root: str) -> bool:

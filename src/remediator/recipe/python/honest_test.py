@@ -1,0 +1,90 @@
+"""Whether a reproducer shows behaviour, or only looks at the text of the program."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+
+_MOST_BYTES = 200_000
+_NAME = re.compile(r"test_[a-z0-9_]{1,60}\.py")
+# What reads source or byte code instead of running it, or reaches into the runner that reports.
+_READERS = frozenset(
+    (
+        "ast", "dis", "inspect", "linecache", "symtable", "tokenize", "parser", "lib2to3", "libcst", "py_compile", "pyclbr", "gc", "ctypes",
+        "marshal", "zipimport", "pkgutil", "_pytest", "pluggy", "faulthandler", "trace", "sysconfig",
+    )
+)  # fmt: skip
+_ATTRIBUTES = frozenset(
+    (
+        "__code__", "co_code", "co_consts", "co_names", "co_varnames", "__file__", "__cached__", "__spec__", "__loader__", "__path__",
+        "getsource", "getsourcelines", "get_source", "get_code", "_getframe", "settrace", "setprofile", "addaudithook",
+        "f_code", "f_locals", "f_globals", "_exit", "__globals__", "__builtins__", "__subclasses__",
+    )
+)  # fmt: skip
+_CALLS = frozenset(("exec", "compile", "globals", "vars", "__import__"))
+_SKIPS = frozenset(("skip", "skipif", "xfail", "importorskip", "exit"))
+_SOURCE_WORD = re.compile(r"\.py[co]?\b|/job\b|/opt/venv|\bgrep\b|site-packages|/proc/")
+
+
+def problem_of(files: Mapping[str, str]) -> str | None:
+    """Return why these files are no reproducer, or None. Nothing is executed.
+
+    This is a first line only: what a test really ran is measured, and each hunk of a fix has to be needed for it.
+    """
+    if not files:
+        return "there is no test file"
+    if sum(len(text.encode("utf-8", "surrogateescape")) for text in files.values()) > _MOST_BYTES:
+        return f"larger than {_MOST_BYTES} bytes"
+    tests = 0
+    for name, text in sorted(files.items()):
+        if not _NAME.fullmatch(name):
+            return f"{name!r} is no name for a test file: test_<lower case letters, digits, _>.py"
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            return f"{name} does not parse: {error}"
+        if (found := next(_problems(tree), None)) is not None:
+            return f"{name}: {found}"
+        tests += sum(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test") for node in ast.walk(tree))
+    return None if tests else "there is no test function"
+
+
+def _problems(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        line = getattr(node, "lineno", 0)
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            for name in names:
+                if name.split(".")[0] in _READERS:
+                    yield f"line {line}: a test that shows behaviour has no use for {name}"
+        elif isinstance(node, ast.Attribute) and node.attr in _ATTRIBUTES and not _is_pytest_name(node):
+            yield f"line {line}: .{node.attr} looks at the program instead of using it"
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _CALLS:
+            yield f"line {line}: {node.func.id}() is not for tests that have to be believed"
+        elif isinstance(node, ast.Attribute) and node.attr in _SKIPS and isinstance(node.value, ast.Name | ast.Attribute):
+            if _is_pytest_name(node):
+                yield f"line {line}: a reproducer is not skipped"
+        elif (
+            isinstance(node, ast.Constant) and isinstance(node.value, str) and _SOURCE_WORD.search(node.value) and not _is_text(tree, node)
+        ):
+            yield f"line {line}: it names source files, not behaviour"
+        elif isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant) and not node.test.value:
+            yield f"line {line}: an assertion that fails whatever the program does"
+
+
+def _is_pytest_name(node: ast.Attribute) -> bool:
+    value: ast.expr = node.value
+    while isinstance(value, ast.Attribute):
+        value = value.value
+    return isinstance(value, ast.Name) and value.id in ("pytest", "unittest")
+
+
+def _is_text(tree: ast.AST, constant: ast.Constant) -> bool:
+    """Return whether a constant is a docstring, a message or a comment-like statement."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and node.value is constant:
+            return True
+        if isinstance(node, ast.Assert) and node.msg is not None and any(part is constant for part in ast.walk(node.msg)):
+            return True
+    return False
