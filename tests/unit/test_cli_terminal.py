@@ -208,8 +208,9 @@ def test_however_often_it_is_pressed_the_code_and_the_words_are_those_promised(s
     assert b"resume: remediator fix --resume shop" in screen.shown
 
 
-def test_a_termination_is_handled_like_ctrl_c(state):
-    screen = Screen(state, "slow", "fix")
+@pytest.mark.parametrize("mode", ["slow", "patient"])
+def test_a_termination_cancels_at_once(state, mode):
+    screen = Screen(state, mode, "fix")
     screen.until(b"READY")
     screen.child.send_signal(signal.SIGTERM)
     assert screen.end() == 130

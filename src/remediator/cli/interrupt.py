@@ -1,4 +1,4 @@
-"""Ctrl-C: once, the work in flight is finished and kept; twice, it is cancelled; then the clean-up may be abandoned.
+"""Ctrl-C: once, the work in flight is finished and kept; twice (or SIGTERM), it is cancelled; then the clean-up may be abandoned.
 
 From the first one on, no signal reaches the default handlers any more: one that came while the last words are said, or while the
 interpreter ends, would end the process by signal, without the exit code and the words that a user is promised.
@@ -35,8 +35,9 @@ async def _watched(opened: AbstractAsyncContextManager[A], work: Callable[[A], A
     task = asyncio.ensure_future(_worked(opened, work, stops))
     asked: list[str] = []
 
-    def pressed() -> None:
-        if stops and not asked and stops[0]():
+    def pressed(number: int) -> None:
+        # Who ends a process by SIGTERM does not wait for a step that may take minutes.
+        if number == signal.SIGINT and stops and not asked and stops[0]():
             asked.append("stop")
             talk("stopping: what is in flight is finished and kept; Ctrl-C again stops at once")
         elif "cancel" not in asked:
@@ -51,7 +52,7 @@ async def _watched(opened: AbstractAsyncContextManager[A], work: Callable[[A], A
             talk("still cleaning up; Ctrl-C once more leaves containers behind")
 
     for number in _SIGNALS:
-        loop.add_signal_handler(number, pressed)
+        loop.add_signal_handler(number, pressed, number)
     try:
         return await task
     except asyncio.CancelledError:
