@@ -113,9 +113,9 @@ class Remediator:
 
     def model(self, name: str) -> Llm:
         """Return a model by the operator's name for it. Raises ConfigError."""
-        from remediator.models import make_model
-
         if name not in self._models:
+            from remediator.models import make_model
+
             self._models[name] = make_model(name, self.settings, self.registry)
         return self._models[name]
 
