@@ -5,15 +5,16 @@ from __future__ import annotations
 import ast
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-from remediator.contracts import Sandbox, Workspace
+from remediator.contracts import Llm, Sandbox, Workspace
 from remediator.errors import PatchError, RecipeError
 from remediator.records.recipe import Baseline, BuildRun, TestRun
 from remediator.records.record import digest_of
+from remediator.records.reproducer import Acceptance, Reproducer
 from remediator.records.scan import ScanReport
 from remediator.records.source import Source, SourceKind
 from remediator.testing.fake_sandbox import FakeSandboxProvider
@@ -35,6 +36,10 @@ class FakeWorkspace(Workspace):
         baseline: Baseline | None = None,
         built: BuildRun | None = None,
         tested: Sequence[TestRun] = (),
+        models: Mapping[str, Llm] | None = None,
+        reproducer: Reproducer | None = None,
+        accepted: Sequence[Acceptance] = (),
+        probed: Sequence[TestRun] = (),
     ) -> None:
         self.base = FakeTree(base)
         self.tree = FakeTree(tree) if tree is not None else self.base
@@ -48,6 +53,13 @@ class FakeWorkspace(Workspace):
         self._baseline = baseline
         self._built = built
         self._tested = list(tested)
+        self._models = dict(models or {})
+        self._reproducer = reproducer
+        self._accepted = list(accepted)
+        self._probed = list(probed)
+        self.remembered_texts: dict[str, str] = {}
+        """Give it to the next workspace, as a resumed run would."""
+        self.probes: list[tuple[Reproducer, Mapping[str, bytes]]] = []
 
     def note(self, message: str, **facts: Any) -> None:
         """Keep the message in `notes`."""
@@ -109,6 +121,35 @@ class FakeWorkspace(Workspace):
         if not self._tested:
             raise RecipeError("no test run was scripted")
         return self._tested.pop(0)
+
+    @property
+    def reproducer(self) -> Reproducer | None:
+        """Return `reproducer`."""
+        return self._reproducer
+
+    async def acceptance(self, reproducer: Reproducer) -> Acceptance:
+        """Return the next of `accepted`; the last one stays. Raises RecipeError where none was given."""
+        if not self._accepted:
+            raise RecipeError("no acceptance was scripted")
+        found = self._accepted.pop(0) if len(self._accepted) > 1 else self._accepted[0]
+        return found.model_copy(update={"reproducer_id": reproducer.id})
+
+    async def probe(self, reproducer: Reproducer, *, edits: Mapping[str, bytes] | None = None) -> TestRun:
+        """Return the next of `probed`; the last one stays. Raises RecipeError where none was given."""
+        self.probes.append((reproducer, dict(edits or {})))
+        if not self._probed:
+            raise RecipeError("no probe was scripted")
+        return self._probed.pop(0) if len(self._probed) > 1 else self._probed[0]
+
+    def llm(self, name: str = "default") -> Llm:
+        """Return one of `models`."""
+        return self._models[name] if name in self._models else super().llm(name)
+
+    async def remembered(self, name: str, body: Callable[[], Awaitable[str]]) -> str:
+        """Return what was remembered, or do it and remember."""
+        if name not in self.remembered_texts:
+            self.remembered_texts[name] = await body()
+        return self.remembered_texts[name]
 
     def sandbox(self) -> AbstractAsyncContextManager[Sandbox]:
         """Open a fake sandbox that holds the tree."""
