@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from remediator.engine import durable as durable_engine
 from remediator.engine.durable import InlineDurable, open_durable
 from remediator.errors import SinkError, SourceError, StateError, StoppedError
 
@@ -243,3 +245,29 @@ async def test_asked_to_stop_it_finishes_the_step_under_way_and_no_other(tmp_pat
     async with open_durable(tmp_path, "run", {"work": work}) as durable:
         assert await durable.run("work", "run", {}) == {"n": 3}
     assert ran == ["first", "second"]
+
+
+def test_a_step_that_cleans_up_for_longer_than_we_wait_does_not_hang_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(durable_engine, "_STOP_SECONDS", 0.1)
+
+    async def work(durable, argument):
+        async def slow():
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                await asyncio.sleep(0.5)
+                raise
+            return {}
+
+        return await durable.step("slow", slow)
+
+    async def main() -> None:
+        async with open_durable(tmp_path, "run", {"work": work}) as durable:
+            waiting = asyncio.ensure_future(durable.run("work", "run", {}))
+            await asyncio.sleep(1)
+            waiting.cancel()
+
+    ended = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
+    ended.start()
+    ended.join(timeout=30)
+    assert not ended.is_alive()

@@ -25,6 +25,7 @@ StepBody = Callable[[], Awaitable[Json]]
 Workflow = Callable[["Durable", Json], Awaitable[Json]]
 
 _CHECKPOINT_SECONDS = 0.5
+_STOP_SECONDS = 60.0
 VERSION = "wf-2"
 """Raised when the order of steps in a workflow changes: a run begun by another version cannot be resumed."""
 
@@ -69,7 +70,7 @@ class DbosDurable(Durable):
     def __init__(self, workflows: dict[str, Callable[[Json], Coroutine[Any, Any, Json]]]) -> None:
         self._registered = workflows
         self._bodies: set[asyncio.Task[Json]] = set()
-        self._stopping = self._draining = False
+        self._stopping = self._stopped = self._draining = False
         self._halted: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
 
     async def step(self, name: str, body: StepBody) -> Json:
@@ -84,7 +85,8 @@ class DbosDurable(Durable):
             try:
                 return await task
             except asyncio.CancelledError:
-                if not self._stopping:
+                # Once stopped, whoever is cancelled is cancelled by the end of the loop, and must end.
+                if not self._stopping or self._stopped:
                     raise
                 await _parked()
             except RemediatorError as error:
@@ -142,7 +144,8 @@ class DbosDurable(Durable):
         for body in tuple(self._bodies):
             body.cancel()
         if self._bodies:
-            await asyncio.wait(tuple(self._bodies), timeout=60)
+            await asyncio.wait(tuple(self._bodies), timeout=_STOP_SECONDS)
+        self._stopped = True
         if self._halted.done():
             self._halted.exception()
 
