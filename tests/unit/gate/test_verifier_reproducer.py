@@ -180,7 +180,10 @@ async def test_without_a_model_there_is_no_review(tmp_path: Path) -> None:
 
 
 def test_inputs_are_changed_and_expectations_are_not() -> None:
-    text = TEST + '\n\ndef test_variant_old():\n    assert 0\n\n\ndef test_y():\n    expected = "want"\n    got = f("give")\n    assert got == expected\n'
+    text = (
+        TEST
+        + '\n\ndef test_variant_old():\n    assert 0\n\n\ndef test_y():\n    expected = "want"\n    got = f("give")\n    assert got == expected\n'
+    )
     (made,) = mutated({"test_x.py": text}, 40).values()
     tree = ast.parse(made)
     names = [node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
