@@ -104,15 +104,24 @@ def _is_input(function: ast.FunctionDef, node: ast.AST) -> bool:
     if _is_expectation(function, node):
         return False
     for other in ast.walk(function):
-        if isinstance(other, ast.Assert | ast.JoinedStr | ast.Compare | ast.ExceptHandler) and any(
-            part is node for part in ast.walk(other)
-        ):
+        if isinstance(other, ast.JoinedStr | ast.ExceptHandler) and any(part is node for part in ast.walk(other)):
+            return False
+        if isinstance(other, ast.Assert | ast.Compare) and any(part is node for part in _outside_calls(other)):
             return False
         if isinstance(other, ast.Expr) and other.value is node:
             return False
         if isinstance(other, ast.keyword) and other.arg in ("match", "timeout", "reason", "id", "ids") and other.value is node:
             return False
     return not any(part is node for decorator in function.decorator_list for part in ast.walk(decorator))
+
+
+def _outside_calls(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the parts of an expression that are not arguments of a call in it: what is compared, not what is put in."""
+    stack = [node]
+    while stack:
+        found = stack.pop()
+        yield found
+        stack += [part for part in ast.iter_child_nodes(found) if not isinstance(part, ast.Call)]
 
 
 def _is_expectation(function: ast.FunctionDef, node: ast.AST) -> bool:
