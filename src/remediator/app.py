@@ -89,7 +89,7 @@ class Remediator:
         run = Run(run_id, request, playbook, self.settings, self.registry, self._recorder, asking)
         await self._sweep(playbook)
         try:
-            async with self._model_sessions(), open_durable(run_folder(self.settings.state, run_id), run_id, run.workflows()) as durable:
+            async with open_durable(run_folder(self.settings.state, run_id), run_id, run.workflows()) as durable:
                 self._drain = durable.drain
                 await durable.run("repo_run", run_id, {"run": run_id})
         except asyncio.CancelledError:
@@ -118,15 +118,6 @@ class Remediator:
 
             self._models[name] = make_model(name, self.settings, self.registry)
         return self._models[name]
-
-    @contextlib.asynccontextmanager
-    async def _model_sessions(self) -> AsyncIterator[None]:
-        """Close what models opened while they were asked."""
-        try:
-            yield
-        finally:
-            for model in self._models.values():
-                await model.__aexit__(None, None, None)
 
     def stop(self) -> bool:
         """Ask the run to end after the steps that are under way, to be resumed later; return whether one is there to be asked."""

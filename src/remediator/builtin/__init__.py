@@ -20,9 +20,10 @@ def register_fixers() -> list[type[Fixer]]:
     """Return the built-in fixers."""
     from remediator.builtin.agent_fixer import AgentFixer
     from remediator.builtin.codemod_fixer import CodemodFixer
+    from remediator.builtin.external_fixer import ExternalAgentFixer
     from remediator.builtin.suggested_fixer import SuggestedFixer
 
-    return [SuggestedFixer, CodemodFixer, AgentFixer]
+    return [SuggestedFixer, CodemodFixer, AgentFixer, ExternalAgentFixer]
 
 
 @hookimpl

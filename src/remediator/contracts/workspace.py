@@ -115,8 +115,12 @@ class Workspace(ABC):
         return await body()
 
     @abstractmethod
-    def sandbox(self) -> AbstractAsyncContextManager[Sandbox]:
-        """Open a fresh sandbox on the prepared image that holds `tree`. Raises SandboxUnavailableError."""
+    def sandbox(self, *, setup: Sequence[Sequence[str]] = ()) -> AbstractAsyncContextManager[Sandbox]:
+        """Open a fresh sandbox on the prepared image that holds `tree`.
+
+        `setup` are commands of the operator's that were run with network on top of that image, and kept. Raises
+        SandboxUnavailableError, RecipeError where a command of the setup fails.
+        """
 
     @abstractmethod
     def syntax_error(self, path: str, data: bytes) -> str | None:

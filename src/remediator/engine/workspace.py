@@ -121,14 +121,15 @@ class StepWorkspace(Workspace):
         """Return what the body returned the first time."""
         return await body() if self._asker is None else await self._asker.remembered(name, body)
 
-    def sandbox(self) -> AbstractAsyncContextManager[Sandbox]:
+    def sandbox(self, *, setup: Sequence[Sequence[str]] = ()) -> AbstractAsyncContextManager[Sandbox]:
         """Open a fresh sandbox that holds the tree."""
-        return self._sandbox()
+        return self._sandbox(setup)
 
     @contextlib.asynccontextmanager
-    async def _sandbox(self) -> AsyncIterator[Sandbox]:
+    async def _sandbox(self, setup: Sequence[Sequence[str]]) -> AsyncIterator[Sandbox]:
         baseline = await self._known_baseline()
-        async with self._project.provider().open(SandboxSpec(image=baseline.image)) as sandbox:
+        image = await recipe.extended(baseline.image, setup, self._project.provider(), keep=self.keep) if setup else baseline.image
+        async with self._project.provider().open(SandboxSpec(image=image)) as sandbox:
             await sandbox.put(self.tree)
             yield sandbox
 

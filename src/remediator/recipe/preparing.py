@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from remediator.contracts.sandbox import ExecStatus, PrepareSpec, Sandbox, SandboxProvider
@@ -68,6 +68,25 @@ async def prepared_image(
         image = await provider.keep(sandbox, spec)
         note("image prepared", image=image, recipe=recipe.name, log=digest)
         return Prepared(image, text, digest)
+
+
+async def extended(image: str, setup: Sequence[Sequence[str]], provider: SandboxProvider, *, keep: Keep) -> str:
+    """Return the image on which the operator's commands were run, with network and without the tree.
+
+    Raises RecipeError where one fails.
+    """
+    key = digest_of(canonical_json({"image": image, "setup": [list(argv) for argv in setup]}))
+    found = await provider.find(key)
+    if found:
+        return found
+    steps = tuple(RecipeStep(argv=tuple(argv), timeout_seconds=900.0) for argv in setup)
+    spec = PrepareSpec(image=image, key=key)
+    async with provider.prepare(spec) as sandbox:
+        log, failed = await _steps(sandbox, steps, math.inf)
+        if failed:
+            tail = printable(log.decode("utf-8", "replace")[-_TAIL_CHARS:], keep_newlines=True)
+            raise RecipeError(f"the setup command {failed!r} failed", hint=f"the end of its log ({keep('setup.log', log)}): {tail}")
+        return await provider.keep(sandbox, spec)
 
 
 def image_key(recipe: Recipe, tree: Tree) -> str:

@@ -151,7 +151,7 @@ class FakeWorkspace(Workspace):
             self.remembered_texts[name] = await body()
         return self.remembered_texts[name]
 
-    def sandbox(self) -> AbstractAsyncContextManager[Sandbox]:
+    def sandbox(self, *, setup: Sequence[Sequence[str]] = ()) -> AbstractAsyncContextManager[Sandbox]:
         """Open a fake sandbox that holds the tree."""
         return FakeSandboxProvider().holding(self.tree)
 
