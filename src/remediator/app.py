@@ -19,7 +19,7 @@ from remediator.engine.journal import Journal, Recorder, RunSummary
 from remediator.engine.project import Project
 from remediator.engine.request import FixRequest, RunReport
 from remediator.engine.run import Run, project_of, run_folder
-from remediator.errors import PatchError, StoppedError, UsageError
+from remediator.errors import PatchError, StateError, StoppedError, UsageError
 from remediator.evidence.replay import ReplayReport
 from remediator.playbook import Playbook, Use, check_playbook, load_playbook, make
 from remediator.records.case import Case
@@ -79,7 +79,8 @@ class Remediator:
         except StoppedError:
             self.note("stopped between two steps")
         except Exception as error:
-            if not getattr(error, "transient", False):
+            # A full disk, or another process at work on the run: neither is the run's end.
+            if not (getattr(error, "transient", False) or isinstance(error, StateError)):
                 await self._recorder.record(_failed(run_id, error), f"{run_id}:failed")
             raise
         finally:
