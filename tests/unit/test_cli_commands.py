@@ -449,6 +449,40 @@ def test_a_closed_pipe_ends_quietly_with_its_own_code(arguments):
     assert (found.returncode, found.stderr) == (141, "")
 
 
+PIPED = """
+import sys
+from remediator.cli.console import make_console
+from remediator.cli.main import run
+
+mode = sys.argv[1]
+if mode == "talk":
+    make_console("never", stderr=True).print("nobody listens")
+    print("the work goes on")
+elif mode == "error":
+    sys.exit(run(["no-such-command"]))
+else:
+    make_console("never", stderr=False).print("nobody reads")
+"""
+
+
+@pytest.mark.parametrize(("mode", "closed", "code", "out"), [("talk", "stderr", 0, "the work goes on\n"), ("error", "stderr", 2, "")])
+def test_talk_that_nobody_listens_to_changes_nothing(mode, closed, code, out):
+    reader, writer = os.pipe()
+    os.close(reader)
+    streams = {"stdout": subprocess.PIPE, closed: writer}
+    found = subprocess.run([sys.executable, "-c", PIPED, mode], text=True, timeout=60, check=False, **streams)
+    os.close(writer)
+    assert (found.returncode, found.stdout) == (code, out)
+
+
+def test_data_that_nobody_reads_is_a_broken_pipe_and_not_findings():
+    reader, writer = os.pipe()
+    os.close(reader)
+    found = subprocess.run([sys.executable, "-c", PIPED, "data"], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    os.close(writer)
+    assert "BrokenPipeError" in found.stderr
+
+
 def test_what_components_log_goes_to_the_talk_made_safe(terminal):
     for flag, shown in (("-v", ["a note path=a\\x1b[2J\\x0ab", "warning: a warning"]), ("--no-input", ["warning: a warning"]), ("-q", [])):
         _, out, err = terminal("scan", "--json", flag)

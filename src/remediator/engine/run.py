@@ -198,7 +198,13 @@ class Run:
         event = RunProgress(run_id=self.id, at=_now(), phase=phase, message=message, data=plain)
         task = asyncio.ensure_future(self._tell(event, f"note:{event.at.isoformat()}:{self._notes}"))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._noted)
+
+    def _noted(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        # A journal that cannot be written stops the run at its next event; a remark that it lost is not told on top.
+        if not task.cancelled() and (error := task.exception()) and not isinstance(error, StateError):
+            raise error
 
     async def _drained(self) -> None:
         if self._tasks:
