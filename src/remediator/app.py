@@ -98,7 +98,7 @@ class Remediator:
         if not request.resume:
             return f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}", request, False
         for run in self.journal.runs():
-            if not run.finished and request.target in (run.target, "", "."):
+            if not run.finished and request.target == run.target:
                 before = FixRequest.model_validate(run.configuration["request"])
                 return run.run_id, before.model_copy(update={"resume": True}), True
         raise UsageError(f"no unfinished run on {request.target!r}", hint="leave --resume out to begin a new one")

@@ -273,6 +273,16 @@ def test_options_become_the_request(terminal):
     )
 
 
+def test_a_folder_is_told_by_its_whole_path_so_that_another_one_is_never_resumed_for_it(terminal, tmp_path):
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "other").mkdir()
+    terminal("-C", "shop", "fix")
+    terminal("-C", "other", "fix", "--resume")
+    terminal("fix", "pypi:shop==1")
+    asked = [app.asked[0].target for app in terminal.apps]
+    assert asked == [str(tmp_path / "shop"), str(tmp_path / "other"), "pypi:shop==1"]
+
+
 def test_directory_option_is_where_everything_happens(terminal, tmp_path):
     (tmp_path / "there").mkdir()
     terminal("-C", "there", "scan", "-o", "json=out.json")
