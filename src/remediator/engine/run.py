@@ -15,6 +15,7 @@ from remediator.engine import plan
 from remediator.engine.durable import Durable, Json, Workflow
 from remediator.engine.journal import Recorder
 from remediator.engine.kit import Kit, open_kit
+from remediator.engine.neighbours import removes
 from remediator.engine.perform import Performer
 from remediator.engine.project import Project
 from remediator.engine.project_file import project_hints
@@ -248,9 +249,8 @@ async def project_of(
 
 async def _removes(project: Project, patch: Patch, finding: Finding) -> bool:
     tree = await asyncio.to_thread(project.store.apply, project.base, patch.diff)
-    before = [other.key for other in (await project.scan(project.base)).findings].count(finding.key)
-    report = await project.scan(tree, (finding.path,))
-    return report.complete and finding.path in report.covered and [f.key for f in report.findings].count(finding.key) < before
+    before = await project.scan(project.base)
+    return removes(patch.diff, finding, before, await project.scan(tree, (finding.path,)))
 
 
 def run_folder(state: Path, run_id: str) -> Path:
