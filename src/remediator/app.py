@@ -19,12 +19,13 @@ from remediator.engine.asker import Asking
 from remediator.engine.asking import Purse
 from remediator.engine.journal import Journal, Recorder, RunSummary
 from remediator.engine.ledger import Ledger
+from remediator.engine.overriding import overridden
 from remediator.engine.project import Project
 from remediator.engine.request import FixRequest, RunReport
 from remediator.engine.run import Run, project_of, run_folder
-from remediator.errors import PatchError, StoppedError, UsageError
+from remediator.errors import PatchError, StateError, StoppedError, UsageError
 from remediator.evidence.replay import ReplayReport
-from remediator.playbook import Playbook, Use, check_playbook, load_playbook, make
+from remediator.playbook import Playbook, check_playbook, load_playbook, make
 from remediator.records.case import Case
 from remediator.records.event import Event, RunFinished, RunProgress
 from remediator.records.finding import Finding
@@ -97,7 +98,8 @@ class Remediator:
         except StoppedError:
             self.note("stopped between two steps")
         except Exception as error:
-            if not getattr(error, "transient", False):
+            # A full disk, or another process at work on the run: neither is the run's end.
+            if not (getattr(error, "transient", False) or isinstance(error, StateError)):
                 await self._recorder.record(_failed(run_id, error), f"{run_id}:failed")
             raise
         finally:
@@ -127,10 +129,13 @@ class Remediator:
         return True
 
     def _which_run(self, request: FixRequest) -> tuple[str, FixRequest, bool]:
+        from remediator.source import rooted
+
+        request = request.model_copy(update={"target": rooted(request.target)})
         if not request.resume:
             return f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}", request, False
         for run in self.journal.runs():
-            if not run.finished and request.target in (run.target, "", "."):
+            if not run.finished and request.target == run.target:
                 before = FixRequest.model_validate(run.configuration["request"])
                 return run.run_id, before.model_copy(update={"resume": True}), True
         raise UsageError(f"no unfinished run on {request.target!r}", hint="leave --resume out to begin a new one")
@@ -262,7 +267,7 @@ class Remediator:
     def playbook_for(self, request: FixRequest) -> Playbook:
         """Return the playbook of a request, with its overrides, checked against the registry. Raises PlaybookError."""
         playbook = load_playbook(request.playbook or self.settings.playbook)
-        playbook = _overridden(playbook, request, self.settings)
+        playbook = overridden(playbook, request, self.settings)
         check_playbook(playbook, self.registry)
         return playbook
 
@@ -297,43 +302,6 @@ class Remediator:
             with contextlib.suppress(SandboxError):
                 async with provider:
                     await provider.sweep()
-
-
-def _overridden(playbook: Playbook, request: FixRequest, settings: Settings) -> Playbook:
-    changes: dict[str, Any] = {}
-    sandbox = request.sandbox or (settings.sandbox if settings.sandbox != "docker" else None)
-    if sandbox:
-        changes["sandbox"] = Use(use=sandbox)
-    if request.required is not None:
-        changes["require"] = {"default": request.required}
-    if request.model is not None:
-        changes |= _with_agent(playbook, request)
-    if request.minutes is not None:
-        changes["limits"] = playbook.limits.model_copy(update={"minutes": request.minutes})
-    scan = list(playbook.scan)
-    if request.sarif:
-        scan.append(Use(use="sarif", **{"with": {"files": [str(path) for path in request.sarif]}}))
-    if request.rules:
-        scan = [_with_rules(use, request.rules) if use.name == "semgrep" else use for use in scan]
-    return playbook.model_copy(update={**changes, "scan": tuple(scan)})
-
-
-def _with_agent(playbook: Playbook, request: FixRequest) -> dict[str, Any]:
-    """Return the playbook's parts with the agent as the last fixer, and with the checks that what it does has to stand."""
-    options = next((use.options for use in playbook.fix if use.name == "agent"), {})
-    options = {**options, "llm": request.model}
-    if request.candidates is not None:
-        options["candidates_for_severe"] = request.candidates
-    fixers = (*(use for use in playbook.fix if use.name != "agent"), Use(use="agent", **{"with": options}))
-    there = {use.name for use in playbook.verify}
-    more = [Use(use=name) for name in ("reproducer", "variants", "controls") if name not in there]
-    if "reviewer" not in there:
-        more.append(Use(use="reviewer", **{"with": {"llm": request.model}}))
-    return {"fix": fixers, "verify": (*playbook.verify, *more)}
-
-
-def _with_rules(use: Use, rules: Sequence[str]) -> Use:
-    return Use(use=use.use, **{"with": {**use.options, "rules": [*use.options.get("rules", ()), *rules]}})
 
 
 def _could_not_check(report: ScanReport, *, strict: bool) -> tuple[str, ...]:

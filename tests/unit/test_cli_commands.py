@@ -43,6 +43,8 @@ from remediator.records import (
     RunStarted,
     ScanReport,
     Severity,
+    Source,
+    SourceKind,
     Unchecked,
     Verdict,
     VerdictReached,
@@ -136,7 +138,9 @@ class AppDouble:
         self.asked.append(request)
         structlog.get_logger().info("a note", path="a\x1b[2J\nb")
         structlog.get_logger().warning("a warning")
-        return RunReport(run_id="", target=request.target, scan=ScanReport(tree="t", findings=(finding(),), covered=("app.py",)))
+        scan = ScanReport(tree="t", findings=(finding(),), covered=("app.py",))
+        source = Source(kind=SourceKind.path, uri="/shop", name="shop", commit="c", tree="t", notes=("2 untracked files are left out",))
+        return RunReport(run_id="", target=request.target, source=source, scan=scan, left_out=3 if request.paths else 0)
 
     async def verify(self, target: str, diff: str, chosen: Any, *, request: FixRequest) -> Any:
         self.asked.append((target, diff, chosen, request))
@@ -273,6 +277,16 @@ def test_options_become_the_request(terminal):
     )
 
 
+def test_a_folder_is_told_by_its_whole_path_so_that_another_one_is_never_resumed_for_it(terminal, tmp_path):
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "other").mkdir()
+    terminal("-C", "shop", "fix")
+    terminal("-C", "other", "fix", "--resume")
+    terminal("fix", "pypi:shop==1")
+    asked = [app.asked[0].target for app in terminal.apps]
+    assert asked == [str(tmp_path / "shop"), str(tmp_path / "other"), "pypi:shop==1"]
+
+
 def test_directory_option_is_where_everything_happens(terminal, tmp_path):
     (tmp_path / "there").mkdir()
     terminal("-C", "there", "scan", "-o", "json=out.json")
@@ -298,6 +312,12 @@ def test_an_output_that_cannot_be_is_refused_before_the_work(terminal, arguments
 def test_scan_lists_findings_and_counts_what_was_read(terminal):
     code, out, _ = terminal("scan", "shop")
     assert code == 1 and "app.py:1" in out and "1 finding in 1 file read" in out
+    assert "note: 2 untracked files are left out" in out and "left out: 3" not in out
+
+
+def test_what_the_options_left_out_is_told(terminal):
+    _, out, _ = terminal("scan", "shop", "--path", "app.py")
+    assert "left out: 3 findings that the options" in out
 
 
 def test_verify_says_what_failed_and_ends_with_its_code(terminal, tmp_path):
@@ -447,6 +467,40 @@ def test_a_closed_pipe_ends_quietly_with_its_own_code(arguments):
     found = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writer)
     assert (found.returncode, found.stderr) == (141, "")
+
+
+PIPED = """
+import sys
+from remediator.cli.console import make_console
+from remediator.cli.main import run
+
+mode = sys.argv[1]
+if mode == "talk":
+    make_console("never", stderr=True).print("nobody listens")
+    print("the work goes on")
+elif mode == "error":
+    sys.exit(run(["no-such-command"]))
+else:
+    make_console("never", stderr=False).print("nobody reads")
+"""
+
+
+@pytest.mark.parametrize(("mode", "closed", "code", "out"), [("talk", "stderr", 0, "the work goes on\n"), ("error", "stderr", 2, "")])
+def test_talk_that_nobody_listens_to_changes_nothing(mode, closed, code, out):
+    reader, writer = os.pipe()
+    os.close(reader)
+    streams = {"stdout": subprocess.PIPE, closed: writer}
+    found = subprocess.run([sys.executable, "-c", PIPED, mode], text=True, timeout=60, check=False, **streams)
+    os.close(writer)
+    assert (found.returncode, found.stdout) == (code, out)
+
+
+def test_data_that_nobody_reads_is_a_broken_pipe_and_not_findings():
+    reader, writer = os.pipe()
+    os.close(reader)
+    found = subprocess.run([sys.executable, "-c", PIPED, "data"], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    os.close(writer)
+    assert "BrokenPipeError" in found.stderr
 
 
 def test_what_components_log_goes_to_the_talk_made_safe(terminal):

@@ -112,6 +112,12 @@ def test_only_a_sufficient_verdict_is_success(outcome, level, expected):
     assert of_verdict(Verdict(patch_id="p", finding_id="f", outcome=outcome, level=level)) == expected
 
 
+@pytest.mark.parametrize(("reason", "expected"), [("does-not-apply", 7), ("not-exact", 7), ("malformed-patch", 7), ("paths-differ", 6)])
+def test_a_patch_that_does_not_apply_is_a_conflict_and_not_a_wrong_patch(reason, expected):
+    verdict = Verdict(patch_id="p", finding_id="f", outcome=Outcome.rejected, level=None, reason=reason)
+    assert of_verdict(verdict) == expected
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [(RemediatorError, 2), (UsageError, 2), (ScanError, 3), (PatchConflictError, 7), (EvidenceError, 8)],

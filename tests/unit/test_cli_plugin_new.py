@@ -20,10 +20,9 @@ def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 
 def test_every_kind_as_a_single_file_passes_its_own_tests_and_loads(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n")
     for kind in KINDS:
         assert run(["plugin", "new", f"my-{kind}", "--kind", kind, "--single-file", "-q"]) == 0
-    done = pytest_in(tmp_path)
+    done = pytest_in(tmp_path, "-o", "asyncio_mode=auto")
     assert done.returncode == 0, done.stdout + done.stderr
     files = sorted(tmp_path.glob("remediator_*.py"))
     registry = Registry.load(files=files)
@@ -31,6 +30,14 @@ def test_every_kind_as_a_single_file_passes_its_own_tests_and_loads(tmp_path, mo
         file.stem: "ok" for file in files
     }
     assert all(f"my-{kind}" in registry.components(kind) for kind in KINDS)
+
+
+def test_the_next_step_that_is_told_works_as_it_stands(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(["plugin", "new", "lone", "--kind", "scanner", "--single-file"]) == 0
+    told = capsys.readouterr().err.split("next: pytest ")[1].split(" · ")[0]
+    done = pytest_in(tmp_path, *told.split())
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_package_passes_its_own_tests(tmp_path, monkeypatch):

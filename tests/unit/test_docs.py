@@ -48,3 +48,12 @@ def test_the_playbook_in_the_docs_is_the_one_that_ships() -> None:
     text = (DOCS / "reference" / "playbook.md").read_text()
     shown = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[0]
     assert parse_playbook(shown.encode(), "docs") == load_playbook("default")
+
+
+def test_every_control_of_the_sandbox_names_tests_that_exist() -> None:
+    table = (DOCS.parent / "sandbox" / "README.md").read_text().split("## Each control")[1].split("\n## ")[0]
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| ") and not line.startswith("| control")]
+    there = re.findall(r"def (test_\w+)", "\n".join(path.read_text() for path in sorted((DOCS.parent / "tests").rglob("test_*.py"))))
+    named = [name.strip("…") for row in rows for name in re.findall(r"`([a-z_]+…?)`", row[3])]
+    assert len(rows) > 15 and all(row[3].strip() for row in rows)
+    assert not [name for name in named if not any(test.startswith(f"test_{name}") for test in there)]

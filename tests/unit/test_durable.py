@@ -271,3 +271,44 @@ def test_a_step_that_cleans_up_for_longer_than_we_wait_does_not_hang_the_process
     ended.start()
     ended.join(timeout=30)
     assert not ended.is_alive()
+
+
+async def test_a_full_disk_halts_the_run_and_once_there_is_room_it_goes_on(small_disk: Path, fill, tmp_path: Path) -> None:
+    ran: list[str] = []
+    ballast: list[Path] = []
+
+    async def parent(durable, argument):
+        async def first():
+            ran.append("first")
+            return {"n": 1}
+
+        one = (await durable.step("first", first))["n"]
+        return {"n": one + (await durable.child("child", "run.child", {}))["n"]}
+
+    async def child(durable, argument):
+        async def fills():
+            ran.append("fills")
+            if not ballast:
+                ballast.append(fill(small_disk))
+            return {"n": 2, "text": "x" * 50_000}
+
+        return await durable.step("fills", fills)
+
+    async def attempt() -> object:
+        async with open_durable(small_disk / "run", "run", {"parent": parent, "child": child}) as durable:
+            return await asyncio.wait_for(durable.run("parent", "run", {}), 20)
+
+    with pytest.raises(StateError, match="full") as told:
+        await attempt()
+    assert "free some space" in told.value.hint
+    ballast[0].unlink()
+    assert await attempt() == {"n": 3}
+    assert ran == ["first", "fills", "fills"]
+
+
+async def test_an_engine_that_cannot_start_on_a_full_disk_says_so(small_disk: Path, fill) -> None:
+    (small_disk / "run").mkdir()
+    fill(small_disk)
+    with pytest.raises(StateError, match="cannot be used"):
+        async with open_durable(small_disk / "run", "run", {}):
+            raise AssertionError("it started")

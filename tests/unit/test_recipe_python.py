@@ -405,6 +405,12 @@ def test_no_other_tree_ever_gets_a_prepared_image() -> None:
     assert key != image_key(recipe.model_copy(update={"image": "python3.13"}), FakeTree(files))
 
 
+def test_a_folder_that_needs_nothing_is_prepared_without_installing_anything() -> None:
+    plan = plan_for({"m.py": ""})
+    assert (plan.install, plan.dependencies, plan.requirements) == ("static", (), ())
+    assert not [step.argv for step in recipe_of(plan, (), ()).prepare if step.argv[:3] == ("uv", "pip", "install")]
+
+
 def test_a_recipe_gives_its_plan_back() -> None:
     assert plan_of(recipe_of(BASIC, ("setup.py",), ("why",))) == BASIC
     assert all(step.argv[0] in ("mkdir", "uv", "rm", PYTHON) for step in recipe_of(BASIC, (), ()).prepare)

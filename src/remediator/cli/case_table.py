@@ -15,6 +15,7 @@ from remediator.records.case import Case
 from remediator.records.finding import Finding
 from remediator.records.patch import ReasonCode
 from remediator.records.scan import ScanReport
+from remediator.records.source import Source
 from remediator.records.spend import Spend
 
 _MOST_FILES = 5
@@ -67,6 +68,15 @@ def print_unknown(out: Console, scan: ScanReport | None, could_not_check: Sequen
         told = ", ".join(f"{count} {safe(ending) or 'without ending'}" for ending, count in kinds[:8])
         more = f" and {len(kinds) - 8} more kinds" if len(kinds) > 8 else ""
         out.print(Text(f"no scanner for: {told}{more}", style="dim"))
+
+
+def print_left_out(out: Console, source: Source | None, findings: int) -> None:
+    """Print what the run did not have in view because of how it was asked for, so that nothing found is not read as nothing there."""
+    for note in source.notes if source else ():
+        out.print(Text(f"note: {safe(note)}", style="dim"))
+    if findings:
+        them = f"{findings} finding{'s' * (findings != 1)}"
+        out.print(Text(f"left out: {them} that the options (--only, --path, --severity) do not ask for", style="dim"))
 
 
 def totals(cases: Sequence[Case], seconds: float) -> str:

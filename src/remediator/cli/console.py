@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len
@@ -14,9 +16,20 @@ WIDE = 100_000
 """So wide that nothing is ever folded: what is piped is read by programs."""
 
 
+class PipedConsole(Console):
+    """A console whose reader may go away: rich would end the process from wherever it happens to print, and leave the engine hanging."""
+
+    def on_broken_pipe(self) -> None:
+        """Fall silent where it was talk, for the work goes on without a listener; data without a reader ends the command."""
+        self.quiet = True
+        if not self.stderr:
+            raise BrokenPipeError
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 def make_console(color: str, *, stderr: bool) -> Console:
     """Return a console that interprets nothing in what it prints. `color` is auto, always or never."""
-    console = Console(
+    console = PipedConsole(
         stderr=stderr,
         markup=False,
         emoji=False,

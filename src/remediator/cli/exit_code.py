@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from remediator.records.case import Case
     from remediator.records.verdict import Verdict
 
+# The diff does not fit the tree, or is none: nothing was judged that could have been wrong.
+_DOES_NOT_APPLY = frozenset(("does-not-apply", "malformed-patch", "not-exact"))
+
 
 class ExitCode(IntEnum):
     """How a command ended, for scripts."""
@@ -78,4 +81,6 @@ def of_verdict(verdict: Verdict) -> ExitCode:
     """Return the code of one verdict. What was proven, but not to the required level, could not be checked further."""
     if verdict.sufficient:
         return ExitCode.clean
-    return ExitCode.verification_failed if verdict.outcome == "rejected" else ExitCode.could_not_check
+    if verdict.outcome != "rejected":
+        return ExitCode.could_not_check
+    return ExitCode.conflict if verdict.reason in _DOES_NOT_APPLY else ExitCode.verification_failed

@@ -5,6 +5,7 @@ Importing it loads click and our errors and nothing else; a command's module is 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -155,11 +156,11 @@ def _say(error: BaseException, session: Session, message: str, hint: str, code: 
     from remediator.redact import Redactor, printable
 
     redact = Redactor()
-    click.echo(f"error: {printable(redact(message), keep_newlines=True)}", err=True)
+    _speak(f"error: {printable(redact(message), keep_newlines=True)}")
     if session.verbose or _debugging(session):
         _print_traceback(error)
     if hint:
-        click.echo(f"hint: {printable(redact(hint), keep_newlines=True)}", err=True)
+        _speak(f"hint: {printable(redact(hint), keep_newlines=True)}")
     return int(code)
 
 
@@ -172,11 +173,11 @@ def _crashed(error: BaseException, session: Session) -> int:
     from remediator.cli.crash import write_report
 
     path = write_report(error, session)
-    click.echo(f"error: a bug in remediator: {type(error).__name__}", err=True)
+    _speak(f"error: a bug in remediator: {type(error).__name__}")
     if session.verbose or _debugging(session):
         _print_traceback(error)
-    click.echo(f"report: {path}", err=True)
-    click.echo("hint: nothing was written to your repository; please send the report to the maintainers", err=True)
+    _speak(f"report: {path}")
+    _speak("hint: nothing was written to your repository; please send the report to the maintainers")
     return ExitCode.bug
 
 
@@ -194,7 +195,13 @@ def _print_traceback(error: BaseException) -> None:
     from remediator.redact import Redactor, printable
 
     text = "".join(traceback.format_exception(error))
-    click.echo(printable(Redactor()(text), keep_newlines=True), err=True)
+    _speak(printable(Redactor()(text), keep_newlines=True))
+
+
+def _speak(text: str) -> None:
+    # Where nobody listens the exit code still stands.
+    with contextlib.suppress(BrokenPipeError):
+        click.echo(text, err=True)
 
 
 def _silence_stdout() -> None:

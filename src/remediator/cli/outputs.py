@@ -62,7 +62,9 @@ def _junit(report: RunReport) -> str:
 def _markdown(report: RunReport) -> str:
     from remediator.cli.markdown import to_markdown
 
-    return to_markdown(report.cases, report.scan, report.could_not_check, report.target)
+    # A report is for others to read: a folder of this machine is known by its name only.
+    title = report.source.name if report.source and report.source.kind == "path" else report.target
+    return to_markdown(report.cases, report.scan, report.could_not_check, title)
 
 
 def _write(output: Output, text: str) -> None:

@@ -36,9 +36,9 @@ def new(session: Session, name: str, kind: str, single_file: bool) -> int:
         session.out.print(f"wrote {safe(str(path))}")
     module = next(iter(files))
     if single_file:
-        session.talk(
-            f'next: pytest {module.with_name("test_" + module.name)} · plugin_files = ["{Path.cwd() / module}"] in remediator.toml'
-        )
+        # A module alone brings no settings of pytest, and the tests of its kind are asynchronous.
+        test = f"pytest -o asyncio_mode=auto {module.with_name('test_' + module.name)}"
+        session.talk(f'next: {test} · plugin_files = ["{Path.cwd() / module}"] in remediator.toml')
     else:
         folder = module.parts[0]
         session.talk(f"next: pip install -e './{folder}[test]' && pytest {folder} · then name {name!r} in `plugins` of remediator.toml")

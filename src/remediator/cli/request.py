@@ -71,7 +71,12 @@ def make_request(target: str, **options: Any) -> FixRequest:
         given["required"] = EvidenceLevel[given["required"]]
     if "sarif" in given:
         given["sarif"] = tuple(Path(file) for file in given["sarif"])
-    return FixRequest(target=target, **given)
+    return FixRequest(target=_whole(target), **given)
+
+
+def _whole(target: str) -> str:
+    """Return a folder's whole path: a run is resumed, and told of, from other folders too, where `.` is another target."""
+    return str(Path(target).resolve()) if target and Path(target).is_dir() else target
 
 
 def _budget(text: str) -> dict[str, Any]:

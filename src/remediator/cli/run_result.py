@@ -33,6 +33,7 @@ def _print_tables(session: Session, report: RunReport, *, scan_only: bool) -> No
     else:
         case_table.print_cases(session.out, report.cases)
     case_table.print_unknown(session.out, report.scan, report.could_not_check)
+    case_table.print_left_out(session.out, report.source, report.left_out)
     if scan_only:
         count = len(report.scan.findings) if report.scan else 0
         files = len(report.scan.covered) if report.scan else 0

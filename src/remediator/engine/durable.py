@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
@@ -90,25 +90,35 @@ class DbosDurable(Durable):
                     raise
                 await _parked()
             except RemediatorError as error:
-                if not self._halted.done():
-                    self._halted.set_exception(error)
+                self._halt(error)
                 await _parked()
             finally:
                 self._bodies.discard(task)
                 self._settle()
             raise AssertionError("a parked step does not come back")
 
-        return _opened(await DBOS.run_step_async({"name": name}, run))
+        return _opened(await self._checkpointed(DBOS.run_step_async({"name": name}, run)))
 
     async def child(self, workflow: str, workflow_id: str, argument: Json) -> Json:
         """Run a workflow that is checkpointed by itself, under an id that is the same on every replay."""
         # A halt ends the outermost wait only: to end a workflow with it would be recorded as the run's outcome.
-        return _opened(await (await self._started(workflow, workflow_id, argument)).get_result())
+        handle = await self._checkpointed(self._started(workflow, workflow_id, argument))
+        return _opened(await self._checkpointed(handle.get_result()))
 
     async def run(self, workflow: str, workflow_id: str, argument: Json) -> Json:
         """Start a workflow, or join the one of this id, and wait for its result. Raises what halted it, which leaves it to be resumed."""
-        handle = await self._started(workflow, workflow_id, argument)
-        return _opened(await self._unless_halted(handle.get_result()))
+        with _database_told():
+            handle = await self._started(workflow, workflow_id, argument)
+            return _opened(await self._unless_halted(handle.get_result()))
+
+    async def _checkpointed(self, work: Awaitable[Any]) -> Any:
+        """Wait for what the engine writes down; where it cannot, the run halts, and nothing of it is taken for an outcome."""
+        try:
+            with _database_told():
+                return await work
+        except StateError as error:
+            self._halt(error)
+            await _parked()
 
     async def _started(self, workflow: str, workflow_id: str, argument: Json) -> Any:
         from dbos import DBOS, SetWorkflowID
@@ -135,8 +145,12 @@ class DbosDurable(Durable):
             asyncio.get_running_loop().call_later(_CHECKPOINT_SECONDS, self._halt_where_idle)
 
     def _halt_where_idle(self) -> None:
-        if not self._bodies and not self._halted.done():
-            self._halted.set_exception(StoppedError("stopped between two steps", hint="go on with --resume"))
+        if not self._bodies:
+            self._halt(StoppedError("stopped between two steps", hint="go on with --resume"))
+
+    def _halt(self, error: RemediatorError) -> None:
+        if not self._halted.done():
+            self._halted.set_exception(error)
 
     async def stop(self) -> None:
         """Cancel what is running and wait until it has cleaned up; nothing of it is recorded as done."""
@@ -152,7 +166,7 @@ class DbosDurable(Durable):
 
 @contextlib.asynccontextmanager
 async def open_durable(folder: Path, executor: str, workflows: dict[str, Workflow]) -> AsyncIterator[DbosDurable]:
-    """Open the durable engine of one run below `folder`. Raises StateError where another process has it open."""
+    """Open the durable engine of one run below `folder`. Raises StateError where another process has it open, or the disk is full."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True, mode=0o700)
     with _locked(folder / "lock"):
         DBOS = await asyncio.to_thread(_imported)  # noqa: N806 - the library's name for its class
@@ -162,7 +176,8 @@ async def open_durable(folder: Path, executor: str, workflows: dict[str, Workflo
         for name, workflow in workflows.items():
             registered[name] = _register(DBOS, durable, name, workflow)
         try:
-            DBOS.launch()
+            with _database_told():
+                DBOS.launch()
             yield durable
         finally:
             await durable.stop()
@@ -232,6 +247,19 @@ def _locked(path: Path) -> Any:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _database_told() -> Iterator[None]:
+    """Turn what the database says into StateError: a full disk is no bug, and what it stopped can be resumed."""
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        yield
+    except DBAPIError as error:
+        raise StateError(
+            f"the engine's database cannot be used: {error.orig}", hint="free some space or check the state folder, then --resume"
+        ) from error
 
 
 async def _parked() -> None:

@@ -16,6 +16,7 @@ from remediator.engine.asker import Asking
 from remediator.engine.durable import Durable, Json, Workflow
 from remediator.engine.journal import Recorder
 from remediator.engine.kit import Kit, open_kit
+from remediator.engine.neighbours import removes
 from remediator.engine.perform import Performer
 from remediator.engine.project import Project
 from remediator.engine.project_file import project_hints
@@ -215,7 +216,13 @@ class Run:
         event = RunProgress(run_id=self.id, at=_now(), phase=phase, message=message, data=plain)
         task = asyncio.ensure_future(self._tell(event, f"note:{event.at.isoformat()}:{self._notes}"))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._noted)
+
+    def _noted(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        # A journal that cannot be written stops the run at its next event; a remark that it lost is not told on top.
+        if not task.cancelled() and (error := task.exception()) and not isinstance(error, StateError):
+            raise error
 
     async def _drained(self) -> None:
         if self._tasks:
@@ -259,9 +266,8 @@ async def project_of(
 
 async def _removes(project: Project, patch: Patch, finding: Finding) -> bool:
     tree = await asyncio.to_thread(project.store.apply, project.base, patch.diff)
-    before = [other.key for other in (await project.scan(project.base)).findings].count(finding.key)
-    report = await project.scan(tree, (finding.path,))
-    return report.complete and finding.path in report.covered and [f.key for f in report.findings].count(finding.key) < before
+    before = await project.scan(project.base)
+    return removes(patch.diff, finding, before, await project.scan(tree, (finding.path,)))
 
 
 def run_folder(state: Path, run_id: str) -> Path:

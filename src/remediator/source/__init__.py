@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from remediator.source.resolve import Resolved, reopen, resolve
+from remediator.source.target import rooted
 
-__all__ = ["Resolved", "reopen", "resolve"]
+__all__ = ["Resolved", "reopen", "resolve", "rooted"]

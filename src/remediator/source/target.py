@@ -57,6 +57,17 @@ def read_target(text: str, revision: str | None = None) -> Target:
     return _local(text, revision)
 
 
+def rooted(text: str) -> str:
+    """Return the target by a name that means the same from every folder. Raises SourceError where it means nothing."""
+    match read_target(text):
+        case FolderTarget(path):
+            return str(path)
+        case LocalGitTarget(path, revision):
+            return f"{path}@{revision}"
+        case _:
+            return text
+
+
 def _package(text: str, revision: str | None) -> PackageTarget:
     shown = printable(text)
     if text.startswith("pkg:") and not text.startswith("pkg:pypi/"):

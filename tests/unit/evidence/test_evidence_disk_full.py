@@ -1,10 +1,7 @@
-"""A disk that is really full: a small tmpfs of our own."""
+"""A disk that is really full: what is kept is whole or not there."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,41 +14,12 @@ from remediator.evidence.bundle import read, write
 from remediator.evidence.keys import signing_key
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    if os.geteuid() != 0:
-        pytest.skip("needs root to mount a small file system")
-    folder = tmp_path / "disk"
-    folder.mkdir(mode=0o700)
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(folder)], capture_output=True, check=False, timeout=20
-    )
-    if mounted.returncode:
-        pytest.skip(f"cannot mount a tmpfs here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True, timeout=20)
-
-
-def fill(folder: Path, *, leave: int = 0) -> Path:
-    """Fill the disk to its last byte but `leave`."""
-    ballast, spare = folder / "ballast", folder / "spare"
-    spare.write_bytes(b"\0" * leave)
-    with ballast.open("wb", buffering=0) as file:
-        while True:
-            try:
-                file.write(b"\0" * 4096)
-            except OSError:
-                break
-    spare.unlink()
-    return ballast
-
-
 def names(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name not in ("ballast", ".lock"))
 
 
 @pytest.mark.parametrize("leave", [0, 4096, 8192])
-def test_artefact_store_says_so_leaves_nothing_and_works_again(small_disk: Path, leave: int):
+def test_artefact_store_says_so_leaves_nothing_and_works_again(small_disk: Path, fill, leave: int):
     store = ArtefactStore(small_disk / "artefacts")
     ballast = fill(small_disk, leave=leave)
 
@@ -63,7 +31,7 @@ def test_artefact_store_says_so_leaves_nothing_and_works_again(small_disk: Path,
     assert store.get(store.put(b"x" * 100_000)) == b"x" * 100_000
 
 
-def test_key_is_not_half_made(small_disk: Path):
+def test_key_is_not_half_made(small_disk: Path, fill):
     ballast = fill(small_disk)
 
     with pytest.raises(StateError, match="no room left"):
@@ -74,7 +42,7 @@ def test_key_is_not_half_made(small_disk: Path):
 
 
 @pytest.mark.parametrize("leave", [0, 8192, 24 * 1024, 40 * 1024])
-def test_bundle_is_there_whole_or_not_at_all(world, small_disk: Path, leave: int):
+def test_bundle_is_there_whole_or_not_at_all(world, small_disk: Path, fill, leave: int):
     ballast = fill(small_disk, leave=leave)
 
     with pytest.raises(StateError, match="no room left"):
@@ -89,7 +57,7 @@ def test_bundle_is_there_whole_or_not_at_all(world, small_disk: Path, leave: int
 
 
 @pytest.mark.parametrize("leave", [0, 4096, 12 * 1024])
-async def test_spool_keeps_the_submission_for_another_try(submission, small_disk: Path, leave: int):
+async def test_spool_keeps_the_submission_for_another_try(submission, small_disk: Path, fill, leave: int):
     sink = SpoolSink(folder=str(small_disk / "spool"))
     ballast = fill(small_disk, leave=leave)
 
@@ -101,7 +69,7 @@ async def test_spool_keeps_the_submission_for_another_try(submission, small_disk
     assert (await sink.submit(submission)).duplicate
 
 
-async def test_patch_file_is_not_half_written(submission, small_disk: Path):
+async def test_patch_file_is_not_half_written(submission, small_disk: Path, fill):
     sink = BranchSink(folder=str(small_disk / "patches"))
     ballast = fill(small_disk)
 

@@ -167,7 +167,9 @@ def _install(plan: Plan) -> list[tuple[str, ...]]:
         ]
     if plan.install == "editable":
         return [(*pip, *bound, "-e", project, *plan.requirements)]
-    steps = [(*pip, *bound, *plan.dependencies, *plan.requirements)]
+    wanted = (*plan.dependencies, *plan.requirements)
+    # Asked for nothing at all, the installer takes it for a mistake.
+    steps = [(*pip, *bound, *wanted)] if wanted else []
     if plan.install == "overlay":
         published = f"{plan.distribution}=={plan.version}"
         steps.append((*pip, "--no-deps", "--only-binary", ":all:", "--target", f"{KEPT}/wheel", published))

@@ -1,0 +1,78 @@
+"""What a request becomes: which run it goes on with, and what it overrides in the playbook."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from remediator.app import Remediator
+from remediator.engine.request import FixRequest
+from remediator.engine.run import run_folder
+from remediator.errors import StateError, UsageError
+from remediator.records import RunFinished, RunStarted
+from remediator.settings import load_settings
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+@pytest.fixture
+async def app(tmp_path: Path) -> AsyncIterator[Remediator]:
+    async with Remediator.open(load_settings(state=tmp_path / "state", no_plugins=True)) as opened:
+        yield opened
+
+
+def unfinished(app: Remediator, run_id: str, target: Path, playbook: Path | None = None) -> None:
+    request = FixRequest(target=str(target), only=(run_id,), playbook=str(playbook) if playbook else None)
+    configuration = {"request": request.as_json()}
+    app.journal.append(RunStarted(run_id=run_id, at=NOW, target=str(target), configuration=configuration), run_id)
+
+
+async def test_resume_goes_on_with_the_run_of_this_folder_and_of_no_other(app: Remediator, tmp_path: Path, monkeypatch) -> None:
+    for name in ("mine", "other", "third"):
+        (tmp_path / name).mkdir()
+    unfinished(app, "run-mine", tmp_path / "mine")
+    unfinished(app, "run-other", tmp_path / "other")
+    monkeypatch.chdir(tmp_path / "mine")
+    run_id, request, resumed = app._which_run(FixRequest(target=".", resume=True))
+    assert (run_id, request.only, resumed) == ("run-mine", ("run-mine",), True)
+    monkeypatch.chdir(tmp_path / "third")
+    with pytest.raises(UsageError, match="no unfinished run"):
+        app._which_run(FixRequest(target=".", resume=True))
+
+
+async def test_a_finished_run_is_not_resumed(app: Remediator, tmp_path: Path) -> None:
+    unfinished(app, "run-mine", tmp_path)
+    app.journal.append(RunFinished(run_id="run-mine", at=NOW, outcome="finished"), "end")
+    with pytest.raises(UsageError, match="no unfinished run"):
+        app._which_run(FixRequest(target=str(tmp_path), resume=True))
+
+
+async def test_a_run_that_another_process_works_on_is_not_ended_by_asking(app: Remediator, tmp_path: Path) -> None:
+    playbook = tmp_path / "bare.yaml"
+    playbook.write_text("name: bare\nverify: [{use: applies}]\nsandbox: {use: none}\n")
+    unfinished(app, "run-mine", tmp_path, playbook)
+    folder = run_folder(app.settings.state, "run-mine")
+    folder.mkdir(parents=True)
+    with (folder / "lock").open("w") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        with pytest.raises(StateError, match="another process"):
+            await app.fix(FixRequest(target=str(tmp_path), resume=True))
+    assert app.runs()[0].finished is None
+
+
+async def test_a_run_remembers_its_folder_by_a_name_that_holds_everywhere(app: Remediator, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert app._which_run(FixRequest(target="."))[1].target == str(tmp_path)
+    assert app._which_run(FixRequest(target="pypi:six==1.0"))[1].target == "pypi:six==1.0"
+
+
+async def test_naming_the_sandbox_of_the_playbook_keeps_its_options(app: Remediator, tmp_path: Path) -> None:
+    playbook = tmp_path / "hard.yaml"
+    playbook.write_text("name: hard\nverify: [{use: applies}]\nsandbox: {use: docker, with: {runtime: runsc}}\n")
+    request = FixRequest(target=".", playbook=str(playbook))
+    for sandbox, options in ((None, {"runtime": "runsc"}), ("docker", {"runtime": "runsc"}), ("none", {})):
+        assert app.playbook_for(request.model_copy(update={"sandbox": sandbox})).sandbox.options == options
