@@ -14,6 +14,7 @@ from remediator.records.patch import ReasonCode
 from remediator.records.recipe import TestOutcome, TestRun
 
 _MOST_LINES, _MOST_ENTRIES, _FILE_BYTES, _SHOWN = 400, 300, 2_000_000, 8_000
+_LOG = 3_000
 _RUN_SECONDS, _SEARCH_SECONDS = 120.0, 30.0
 _OUTPUT_BYTES = 4 * 1024 * 1024
 # Others would say why a case ends without meaning it.
@@ -126,7 +127,7 @@ class Desk(Toolset):
         if not run.complete:
             told += f"; the run is in doubt: {', '.join(run.problems)}"
         listed = "\n".join(f"{test}: {run.raised.get(test) or run.results.get(test) or 'gone'}" for test in worse[:30])
-        return told + (f"\n{quoted('tests', listed)}" if worse else "")
+        return told + (f"\n{quoted('tests', listed)}\n{self.log_of(run.log_digest)}" if worse else "")
 
     def tool_give_up(self, reason: str, detail: str) -> str:
         """End without a result."""
@@ -144,6 +145,14 @@ class Desk(Toolset):
         except (KeyError, GitError):
             return None
 
+    def log_of(self, digest: str) -> str:
+        """Return the end of a log, for a reader who must not believe it."""
+        try:
+            text = self.workspace.kept(digest).decode("utf-8", "backslashreplace") if digest else ""
+        except KeyError:
+            text = ""
+        return quoted("log", text[-_LOG:]) if text else ""
+
     async def _in_sandbox(self, argv: list[str], seconds: float) -> ExecResult:
         async with self.workspace.sandbox() as sandbox:
             for path, data in self.edits.items():
@@ -151,11 +160,13 @@ class Desk(Toolset):
             return await sandbox.exec(argv, timeout_seconds=seconds, output_bytes=_OUTPUT_BYTES)
 
 
-def told_of_run(run: TestRun) -> str:
-    """Return test results as lines."""
+def told_of_run(run: TestRun, log: str) -> str:
+    """Return test results as lines, and the end of what was printed where one is not green."""
+    if all(outcome is TestOutcome.passed for outcome in run.results.values()):
+        log = ""
     lines = [f"{test}: {outcome}" + (f" ({run.raised[test]})" if test in run.raised else "") for test, outcome in run.results.items()]
     doubt = f"the run is in doubt: {', '.join(run.problems)}\n" if run.problems else ""
-    return doubt + quoted("tests", "\n".join(lines[:60]) or "no test was run")
+    return doubt + quoted("tests", "\n".join(lines[:60]) or "no test was run") + (f"\n{log}" if log else "")
 
 
 def _shown(result: ExecResult) -> str:

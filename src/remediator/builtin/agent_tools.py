@@ -111,7 +111,8 @@ class FixDesk(Desk):
         reproducer = self.workspace.reproducer
         if reproducer is None:
             return "there is no reproducer"
-        return told_of_run(await self.workspace.probe(reproducer, edits=self.edits))
+        run = await self.workspace.probe(reproducer, edits=self.edits)
+        return told_of_run(run, self.log_of(run.log_digest))
 
     def tool_hypotheses(self, explanations: list[str]) -> str:
         """Note other explanations."""
@@ -165,4 +166,4 @@ class ShowDesk(Desk):
             )
             return told + "".join(f"\nnot counted: {test}: {why}" for test, why in acceptance.dropped.items())
         lines = "\n".join(f"{test}: {name}" for test, name in acceptance.raised.items())
-        return f"not accepted ({acceptance.reason}): {acceptance.detail}\n{quoted('results', lines or 'none')}"
+        return f"not accepted ({acceptance.reason}): {acceptance.detail}\n{quoted('results', lines or 'none')}\n{self.log_of(acceptance.log_digest)}"

@@ -1,4 +1,4 @@
-"""A fixer that runs somebody's coding agent in a sandbox. It gets no key and no network, only a loopback address that answers for a model."""
+"""A fixer that runs a coding agent in a sandbox: without key and network, but for a loopback address that answers for a model."""
 
 from __future__ import annotations
 

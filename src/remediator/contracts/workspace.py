@@ -49,6 +49,10 @@ class Workspace(ABC):
     def keep(self, name: str, data: bytes) -> str:
         """Keep an artefact (a log, a report); return its digest."""
 
+    def kept(self, digest: str) -> bytes:
+        """Return an artefact by its digest. Raises KeyError where there is none."""
+        raise KeyError(digest)
+
     @abstractmethod
     def diff(self, edits: Mapping[str, bytes]) -> str:
         """Return the unified diff that turns `tree` into `tree` with these files' content replaced.

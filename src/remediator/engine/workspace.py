@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from remediator import recipe
 from remediator.contracts import Llm, Sandbox, SandboxSpec, Tree, Workspace
-from remediator.errors import RecipeError
+from remediator.errors import RecipeError, StateError
 from remediator.records.finding import Finding
 from remediator.records.recipe import Baseline, BuildRun, TestRun
 from remediator.records.reproducer import Acceptance, Reproducer
@@ -56,6 +56,13 @@ class StepWorkspace(Workspace):
     def keep(self, name: str, data: bytes) -> str:
         """Keep an artefact; return its digest."""
         return self._project.keep(name, data)
+
+    def kept(self, digest: str) -> bytes:
+        """Return an artefact."""
+        try:
+            return self._project.artefacts.get(digest)
+        except StateError as error:
+            raise KeyError(digest) from error
 
     def diff(self, edits: Mapping[str, bytes]) -> str:
         """Return the diff that these edits make."""

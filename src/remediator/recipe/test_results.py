@@ -26,9 +26,8 @@ def test_run(observed: Observed, canaries: Mapping[str, frozenset[TestOutcome]],
     `canaries` maps the end of each canary's id to the outcomes that are right for it. `packages_at` is the folder that the
     project's own modules must have come from.
     """
-    ids, phases, results = _gathered(observed.records)
+    ids, phases, results, raised = _gathered(observed.records)
     problems = list(observed.problems)
-    raised: dict[str, str] = {}
     for number, test in ids.items():
         told = phases.get(number, [])
         outcome = outcome_of(told)
@@ -64,7 +63,8 @@ def test_run(observed: Observed, canaries: Mapping[str, frozenset[TestOutcome]],
 test_run.__test__ = False  # type: ignore[attr-defined]
 
 
-def _gathered(records: Sequence[tuple[Any, ...]]) -> tuple[dict[int, str], dict[int, list[Phase]], dict[str, TestOutcome]]:
+def _gathered(records: Sequence[tuple[Any, ...]]) -> tuple[dict[int, str], dict[int, list[Phase]], dict[str, TestOutcome], dict[str, str]]:
+    raised: dict[str, str] = {}
     ids: dict[int, str] = {}
     phases: dict[int, list[Phase]] = {}
     results: dict[str, TestOutcome] = {}
@@ -78,7 +78,8 @@ def _gathered(records: Sequence[tuple[Any, ...]]) -> tuple[dict[int, str], dict[
             phases.setdefault(int(record[1]), []).append(Phase(*record[2:]))
         elif record[0] == "collect" and len(record) == 4 and record[1]:
             results[str(record[1])] = TestOutcome.error if record[2] == "failed" else TestOutcome.skipped
-    return ids, phases, results
+            raised[str(record[1])] = next((line.strip() for line in reversed(record[3].splitlines()) if line.strip()), "")[:200]
+    return ids, phases, results, raised
 
 
 def outcome_of(phases: Sequence[Phase]) -> TestOutcome | None:

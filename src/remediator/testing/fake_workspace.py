@@ -71,6 +71,10 @@ class FakeWorkspace(Workspace):
         self.artefacts[digest] = data
         return digest
 
+    def kept(self, digest: str) -> bytes:
+        """Return what was kept."""
+        return self.artefacts[digest]
+
     def diff(self, edits: Mapping[str, bytes]) -> str:
         """Return a git-style diff. Raises PatchError where a file is no UTF-8 text."""
         return "".join(self._one(path, data) for path, data in sorted(edits.items()) if self._before(path) != data)

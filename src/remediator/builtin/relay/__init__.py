@@ -82,17 +82,14 @@ class Relay:
 
     async def _observe(self, script: str, *words: str, stdin: bytes = b"", seconds: float = 60.0) -> bytes:
         text = resources.files(__package__).joinpath(f"{script}.py").read_text("utf-8")
-        try:
-            result = await self._sandbox.exec(
-                [_PYTHON, "-I", "-S", "-B", "-c", text, self._folder, *words],
-                cwd="/",
-                stdin=stdin,
-                timeout_seconds=seconds,
-                output_bytes=2 * _MOST_BYTES,
-                observer=True,
-            )
-        except SandboxLostError:
-            raise
+        result = await self._sandbox.exec(
+            [_PYTHON, "-I", "-S", "-B", "-c", text, self._folder, *words],
+            cwd="/",
+            stdin=stdin,
+            timeout_seconds=seconds,
+            output_bytes=2 * _MOST_BYTES,
+            observer=True,
+        )
         if result.status is not ExecStatus.exited:
             raise SandboxLostError(f"the relay ended with {result.status}")
         return result.stdout
