@@ -102,7 +102,7 @@ async def test_why_it_stopped_is_told(kind: type[HttpLlm], stream: bool, stop: s
 
 
 MENDED = [
-    *(Fault(kind="status", status=status) for status in (408, 409, 429, 500, 502, 503, 504, 529)),
+    *(Fault(kind="status", status=status) for status in (408, 429, 529)),
     Fault(kind="error-body", status=529),
     Fault(kind="stall"),
     Fault(kind="hang"),
@@ -223,7 +223,7 @@ async def test_the_same_question_has_the_same_idempotency_key_and_is_charged_onc
         llm = make(kind, server, stream=stream, charges_once=True)
         reply = await llm.complete(KEYED)
     assert reply.text == YES.text and server.charges == 1
-    assert {asked.headers["idempotency-key"] for asked in server.asked} == {"sha256-of-nothing"} or len(server.asked) == 3
+    assert len(server.asked) == 3
     assert len({asked.headers["idempotency-key"] for asked in server.asked}) == 1
     assert reply.spend.usd == server.charged.usd <= llm.ceiling(KEYED).usd
 

@@ -41,3 +41,6 @@ CASE = (
 RUN_SUMMARY = ("run_id", "target", "started", "finished", "outcome", "configuration")
 VERDICT = ("schema_version", "verdict", "sufficient", "bundle_path", "bundle_digest", "exit_code")
 WHY = ("case", "place", "reason", "detail", "meaning", "tried", "unblock")
+MODEL = ("name", "component", "model", "base_url", "price", "key")
+MODEL_TEST = ("name", "model", "answer", "stop", "seconds", "input_tokens", "output_tokens", "usd")
+COST = ("name", "spend", "cases", "fixes", "usd_per_fix")

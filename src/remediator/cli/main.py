@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "why": "Say why a finding has no proven fix.",
         "doctor": "Check this machine and these settings.",
         "plugins": "List plugins and what they bring.",
+        "models": "List and test models, and say what they cost.",
         "playbook": "List, explain and validate playbooks.",
         "init": "Write a settings file and a playbook to start from.",
         "explain": "Explain a reason code, an exit code or an evidence level.",
@@ -151,12 +152,12 @@ def _told(error: BaseException, session: Session) -> int:
 
 
 def _say(error: BaseException, session: Session, message: str, hint: str, code: int) -> int:
-    from remediator.redact import Redactor, printable
+    from remediator.redact import printable
 
-    redact = Redactor()
+    redact = session.redactor()
     click.echo(f"error: {printable(redact(message), keep_newlines=True)}", err=True)
     if session.verbose or _debugging(session):
-        _print_traceback(error)
+        _print_traceback(error, session)
     if hint:
         click.echo(f"hint: {printable(redact(hint), keep_newlines=True)}", err=True)
     return int(code)
@@ -173,7 +174,7 @@ def _crashed(error: BaseException, session: Session) -> int:
     path = write_report(error, session)
     click.echo(f"error: a bug in remediator: {type(error).__name__}", err=True)
     if session.verbose or _debugging(session):
-        _print_traceback(error)
+        _print_traceback(error, session)
     click.echo(f"report: {path}", err=True)
     click.echo("hint: nothing was written to your repository; please send the report to the maintainers", err=True)
     return ExitCode.bug
@@ -187,13 +188,13 @@ def _debugging(session: Session) -> bool:
         return False
 
 
-def _print_traceback(error: BaseException) -> None:
+def _print_traceback(error: BaseException, session: Session) -> None:
     import traceback
 
-    from remediator.redact import Redactor, printable
+    from remediator.redact import printable
 
     text = "".join(traceback.format_exception(error))
-    click.echo(printable(Redactor()(text), keep_newlines=True), err=True)
+    click.echo(printable(session.redactor()(text), keep_newlines=True), err=True)
 
 
 def _silence_stdout() -> None:

@@ -34,15 +34,18 @@ class Question(NamedTuple):
     proxy: str | None = None
 
 
-async def open_session(ca_bundle: str) -> aiohttp.ClientSession:
-    """Open a session that keeps no cookies, unpacks nothing, and reads neither environment nor netrc. Raises LlmError."""
+async def open_session(ca_bundle: str, *, tls: bool) -> aiohttp.ClientSession:
+    """Open a session that keeps no cookies, unpacks nothing, and reads neither environment nor netrc.
+
+    With `tls` it trusts the CA bundle, where none is named the machine's. Raises LlmError.
+    """
     import asyncio
     import ssl
 
     import aiohttp
 
     try:
-        context = await asyncio.to_thread(ssl.create_default_context, cafile=ca_bundle or None)
+        context = await asyncio.to_thread(ssl.create_default_context, cafile=ca_bundle or None) if tls else True
     except OSError as error:
         raise LlmError(f"cannot read the CA bundle {ca_bundle}: {error.strerror or error}", hint="mend `ca_bundle`") from error
     return aiohttp.ClientSession(

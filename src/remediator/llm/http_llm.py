@@ -111,7 +111,7 @@ class HttpLlm(Llm):
 
     async def __aenter__(self) -> Self:
         if self._session is None:
-            self._session = await open_session(self.ca_bundle)
+            self._session = await open_session(self.ca_bundle, tls=self.base_url.startswith("https:"))
         self._users += 1
         return self
 
