@@ -115,10 +115,13 @@ async def ask_small_question(llm: Llm) -> Reply:
 def _row(session: Session, name: str) -> dict[str, Any]:
     entry = session.settings.models[name]
     url = entry.options.get("base_url") or _default_url(session, entry.use)
-    return {
-        "name": name, "component": entry.use, "model": str(entry.options.get("model", "")), "base_url": session.redactor()(str(url)),
-        "price": "known" if entry.price else "unknown", "key": entry.key.partition(":")[0] + ":…" if entry.key.startswith("cmd:") else entry.key,
-    }  # fmt: skip
+    values = (name, entry.use, entry.options.get("model", ""), session.redactor()(str(url)), "known" if entry.price else "unknown")
+    return dict(zip(json_fields.MODEL, (*map(str, values), _origin(entry.key)), strict=True))
+
+
+def _origin(reference: str) -> str:
+    # The words after the program's name are nobody's business.
+    return f"{reference.split()[0]} …" if reference.startswith("cmd:") and " " in reference else reference
 
 
 def _default_url(session: Session, component: str) -> str:
