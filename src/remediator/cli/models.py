@@ -64,15 +64,15 @@ def test(session: Session, name: str) -> int:
 
     llm = make_model(name, session.settings, load_registry(session))
     reply = asyncio.run(ask_small_question(llm))
-    spend = reply.spend
+    spend, said = reply.spend, session.redactor()(reply.text)
     document = {
-        "name": name, "model": reply.model, "answer": reply.text, "stop": reply.stop, "seconds": round(spend.seconds, 2),
+        "name": name, "model": reply.model, "answer": said, "stop": reply.stop, "seconds": round(spend.seconds, 2),
         "input_tokens": spend.input_tokens, "output_tokens": spend.output_tokens, "usd": str(spend.usd) if llm.price else None,
     }  # fmt: skip
     if session.json is not None:
         print_json(session, document)
         return 0
-    session.out.print(f"{safe(name)} ({safe(reply.model)}): {safe(session.redactor()(reply.text), limit=200) or '(no text)'}")
+    session.out.print(f"{safe(name)} ({safe(reply.model)}): {safe(said, limit=200) or '(no text)'}")
     cost = f"{spend.usd:.6f} USD" if llm.price else "price unknown"
     session.out.print(f"{spend.seconds:.1f} s, {spend.input_tokens} tokens in, {spend.output_tokens} out, {cost}")
     return 0
