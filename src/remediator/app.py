@@ -68,8 +68,8 @@ class Remediator:
         """Open the state folder and load the plugins. `models` go before those of the settings. Raises StateError, PluginError."""
         await asyncio.to_thread(private_folder, settings.state)
         registry = Registry.load(enabled=settings.plugins, files=settings.plugin_files, builtin_only=settings.no_plugins)
-        redact = await asyncio.to_thread(settings.redactor)
-        journal = Journal(settings.state / "journal.sqlite", redactor=redact)
+        # Asked anew each time: keys that are read later are blanked from then on.
+        journal = Journal(settings.state / "journal.sqlite", redactor=lambda text: settings.redactor()(text))
         app = cls(settings, registry, journal, observers, models or {})
         try:
             yield app

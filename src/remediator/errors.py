@@ -118,9 +118,10 @@ class SinkError(RemediatorError):
 
 
 class LlmError(RemediatorError):
-    """A model could not be asked, or its answer is of no use."""
+    """A model could not be asked, or its answer is of no use. `charged_tries` tries may have to be paid nevertheless."""
 
     exit_code = 3
+    charged_tries: int = 0
 
 
 class LlmAuthError(LlmError):

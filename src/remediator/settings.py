@@ -10,12 +10,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from remediator.contracts.llm import Price
 from remediator.errors import ConfigError
 from remediator.recipe.hints import Hints
 from remediator.redact import Redactor
+from remediator.secret import checked_reference, read_secret
 
 _TRUST_STORE = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO")
 _NETWORK = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy")
@@ -40,6 +42,27 @@ class RunLimits(BaseModel):
     day_usd: Decimal | None = Field(default=None, ge=0)
 
 
+class ModelSettings(BaseModel):
+    """One model: the component that asks it, what it costs, where its key is kept. All other keys are that component's options."""
+
+    # A key that was written here by mistake must not be repeated by the error about it.
+    model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
+
+    use: str
+    key: str = ""
+    price: Price | None = None
+
+    @field_validator("key")
+    @classmethod
+    def _reference(cls, key: str) -> str:
+        return checked_reference(key) if key else ""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Return the component's options."""
+        return dict(self.model_extra or {})
+
+
 class Settings(BaseSettings):
     """What the operator decided. Nothing in here ever comes from a target repository.
 
@@ -48,14 +71,21 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix="REMEDIATOR_", env_nested_delimiter="__", env_ignore_empty=True
+        frozen=True,
+        extra="forbid",
+        env_prefix="REMEDIATOR_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
     )
 
     state: Path = Field(
         default_factory=lambda: _home("XDG_STATE_HOME", ".local/state"), description="Where runs, keys, stores and bundles live."
     )
     playbook: str = Field(default="default", description="Name of a playbook, or a path to one.")
-    plugins: tuple[str, ...] = Field(default=("semgrep",), description="Entry points of the group `remediator` that may be loaded.")
+    plugins: tuple[str, ...] = Field(
+        default=("semgrep", "anthropic", "openai"), description="Entry points of the group `remediator` that may be loaded."
+    )
     plugin_files: tuple[Path, ...] = Field(default=(), description="Single-file plugins to load.")
     no_plugins: bool = Field(default=False, description="Load built-ins only.")
     sandbox: str = Field(default="docker", description="Name of the sandbox provider, or `none`.")
@@ -63,11 +93,14 @@ class Settings(BaseSettings):
     components: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="Options of components by name, below a playbook's `with`."
     )
+    models: dict[str, ModelSettings] = Field(default_factory=dict, description="Models by name: component, key, price, options.")
     recipe: Hints = Field(default_factory=Hints, description="How to prepare and test the project, where detection needs help.")
     recipes: dict[str, Hints] = Field(default_factory=dict, description="The same, for one source (its name or URI).")
     concurrency: Concurrency = Field(default_factory=Concurrency)
     limits: RunLimits = Field(default_factory=RunLimits, description="What models may cost: `run_usd`, `day_usd`.")
     debug: bool = Field(default=False, description="Show tracebacks.")
+
+    _secrets: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @classmethod
     def settings_customise_sources(
@@ -100,9 +133,28 @@ class Settings(BaseSettings):
         known = {key: value for key, value in machine.get(component, {}).items() if value}
         return {**known, **self.components.get(component, {})}
 
+    def secret(self, reference: str) -> SecretStr:
+        """Return the key that a reference names; it is read once, and blanked by `redactor` from then on. Blocks. Raises ConfigError."""
+        try:
+            if reference not in self._secrets:
+                self._secrets[reference] = read_secret(reference, os.environ)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        return SecretStr(self._secrets[reference])
+
     def redactor(self) -> Redactor:
-        """Return what blanks every secret that the operator named, and what looks like one."""
-        return Redactor()
+        """Return a redactor that knows every key that was read so far, and those in the environment that settings name."""
+        named = [model.key.removeprefix("env:") for model in self.models.values() if model.key.startswith("env:")]
+        return Redactor((*self._secrets.values(), *(os.environ[name] for name in named if name in os.environ)))
+
+    def proxy_for(self, host: str) -> str:
+        """Return the proxy that the environment names for https to this host, or the empty text."""
+        from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
+
+        if proxy_bypass_environment(host, {"no": os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""}):
+            return ""
+        proxy = os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY") or ""
+        return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
     def network_env(self) -> dict[str, str]:
         """Return the few variables that git and the package index client need for TLS, proxies, SSH and the index address."""

@@ -166,4 +166,5 @@ class ShowDesk(Desk):
             )
             return told + "".join(f"\nnot counted: {test}: {why}" for test, why in acceptance.dropped.items())
         lines = "\n".join(f"{test}: {name}" for test, name in acceptance.raised.items())
-        return f"not accepted ({acceptance.reason}): {acceptance.detail}\n{quoted('results', lines or 'none')}\n{self.log_of(acceptance.log_digest)}"
+        results = f"{quoted('results', lines or 'none')}\n{self.log_of(acceptance.log_digest)}"
+        return f"not accepted ({acceptance.reason}): {acceptance.detail}\n{results}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from remediator.errors import RemediatorError
 
 if TYPE_CHECKING:
+    from remediator.contracts import Llm, Reply
     from remediator.playbook import Playbook, Use
     from remediator.registry import Registry
     from remediator.settings import Settings
@@ -45,6 +46,8 @@ async def look(settings: Settings) -> AsyncIterator[Line]:
         return
     for line in _plugins(registry):
         yield line
+    async for line in _models(settings, registry):
+        yield line
     playbook = _playbook(settings, registry)
     if isinstance(playbook, Line):
         yield playbook
@@ -54,7 +57,7 @@ async def look(settings: Settings) -> AsyncIterator[Line]:
         yield line
     async for line in _sandbox(settings, registry, playbook):
         yield line
-    yield _hosts(settings, playbook)
+    yield _hosts(settings, playbook, registry)
 
 
 def _python() -> Line:
@@ -141,6 +144,38 @@ def _plugins(registry: Registry) -> Iterator[Line]:
             )
 
 
+async def _models(settings: Settings, registry: Registry) -> AsyncIterator[Line]:
+    """Ask every model one small question: that a key is there does not say that it is taken."""
+    from remediator.models import make_model, model_names
+
+    for name in model_names(settings):
+        topic = f"model {name}"
+        if settings.offline and not _is_on_this_machine(settings, name):
+            yield Line("info", topic, "not asked (--offline)")
+            continue
+        try:
+            async with asyncio.timeout(_MOST_SECONDS):
+                reply = await _one_answer(await asyncio.to_thread(make_model, name, settings, registry))
+        except RemediatorError as error:
+            yield _failed(topic, error)
+        except TimeoutError:
+            yield Line("FAIL", topic, f"no answer within {_MOST_SECONDS} s")
+        else:
+            yield Line("ok", topic, f"{reply.model or name} answers in {reply.spend.seconds:.1f} s")
+
+
+def _is_on_this_machine(settings: Settings, name: str) -> bool:
+    from remediator.llm.address import is_loopback
+
+    return is_loopback(str(settings.models[name].options.get("base_url", "")))
+
+
+async def _one_answer(llm: Llm) -> Reply:
+    from remediator.cli.models import ask_small_question
+
+    return await ask_small_question(llm)
+
+
 def _playbook(settings: Settings, registry: Registry) -> Playbook | Line:
     from remediator.playbook import load_playbook
 
@@ -203,7 +238,7 @@ def _made(use: Use, kind: str, registry: Registry, settings: Settings) -> Any:
     return build(use, kind, Component, registry, settings.defaults_for(use.name))
 
 
-def _hosts(settings: Settings, playbook: Playbook) -> Line:
+def _hosts(settings: Settings, playbook: Playbook, registry: Registry) -> Line:
     """Say which hosts this configuration can reach: nothing else is ever contacted."""
     if settings.offline:
         return Line("info", "outbound", "nothing but the sandbox engine (--offline)")
@@ -218,9 +253,19 @@ def _hosts(settings: Settings, playbook: Playbook) -> Line:
     )
     if proxies:
         told.append(f"through the proxy {', '.join(proxies)}")
+    if models := sorted(filter(None, (_model_host(settings, name, registry) for name in settings.models))):
+        told.append(f"models: {', '.join(dict.fromkeys(models))}")
     if sinks := [use.name for use in playbook.submit if use.options.get("url")]:
         told.append(f"sinks: {', '.join(sinks)}")
     return Line("info", "outbound", "; ".join(told) + "; nothing with --offline")
+
+
+def _model_host(settings: Settings, name: str, registry: Registry) -> str:
+    from urllib.parse import urlsplit
+
+    entry = settings.models[name]
+    url = entry.options.get("base_url") or getattr(registry.components("llm").get(entry.use), "default_url", "")
+    return urlsplit(str(url)).hostname or ""
 
 
 def _failed(topic: str, error: RemediatorError) -> Line:

@@ -16,7 +16,7 @@ from remediator.redact import Redactor, printable
 
 def write_report(error: BaseException, session: Session) -> Path:
     """Write the report below the state folder, or where that is what fails into a temporary file; return its path."""
-    text = report_text(error, session.arguments)
+    text = report_text(error, session.arguments, session.redactor())
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{type(error).__name__}.txt"
     try:
         folder = session.settings.state / "crashes"
@@ -32,7 +32,7 @@ def write_report(error: BaseException, session: Session) -> Path:
     return path
 
 
-def report_text(error: BaseException, arguments: tuple[str, ...]) -> str:
+def report_text(error: BaseException, arguments: tuple[str, ...], redact: Redactor | None = None) -> str:
     """Return the report."""
     lines = (
         f"remediator {__version__}",
@@ -42,7 +42,7 @@ def report_text(error: BaseException, arguments: tuple[str, ...]) -> str:
         "".join(traceback.format_exception(error)),
     )
     home = str(Path.home())
-    text = Redactor()("\n".join(lines))
+    text = (redact or Redactor())("\n".join(lines))
     return printable(text.replace(home, "~") if len(home) > 1 else text, keep_newlines=True)
 
 

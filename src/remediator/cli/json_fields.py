@@ -47,3 +47,6 @@ RUN_SUMMARY = ("run_id", "target", "started", "finished", "outcome", "configurat
 VERDICT = ("schema_version", "verdict", "sufficient", "bundle_path", "bundle_digest", "exit_code")
 CALL = ("scope", "model", "asked", "tries", "spend", "said", "reply")
 WHY = ("case", "place", "reason", "detail", "meaning", "tried", "unblock")
+MODEL = ("name", "component", "model", "base_url", "price", "key")
+MODEL_TEST = ("name", "model", "answer", "stop", "seconds", "input_tokens", "output_tokens", "usd")
+COST = ("name", "spend", "cases", "fixes", "usd_per_fix")

@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "why": "Say why a finding has no proven fix.",
         "doctor": "Check this machine and these settings.",
         "plugins": "List plugins and what they bring.",
+        "models": "List and test models, and say what they cost.",
         "playbook": "List, explain and validate playbooks.",
         "init": "Write a settings file and a playbook to start from.",
         "explain": "Explain a reason code, an exit code or an evidence level.",
@@ -153,12 +154,12 @@ def _told(error: BaseException, session: Session) -> int:
 
 
 def _say(error: BaseException, session: Session, message: str, hint: str, code: int) -> int:
-    from remediator.redact import Redactor, printable
+    from remediator.redact import printable
 
-    redact = Redactor()
+    redact = session.redactor()
     _speak(f"error: {printable(redact(message), keep_newlines=True)}")
     if session.verbose or _debugging(session):
-        _print_traceback(error)
+        _print_traceback(error, session)
     if hint:
         _speak(f"hint: {printable(redact(hint), keep_newlines=True)}")
     return int(code)
@@ -175,7 +176,7 @@ def _crashed(error: BaseException, session: Session) -> int:
     path = write_report(error, session)
     _speak(f"error: a bug in remediator: {type(error).__name__}")
     if session.verbose or _debugging(session):
-        _print_traceback(error)
+        _print_traceback(error, session)
     _speak(f"report: {path}")
     _speak("hint: nothing was written to your repository; please send the report to the maintainers")
     return ExitCode.bug
@@ -189,13 +190,13 @@ def _debugging(session: Session) -> bool:
         return False
 
 
-def _print_traceback(error: BaseException) -> None:
+def _print_traceback(error: BaseException, session: Session) -> None:
     import traceback
 
-    from remediator.redact import Redactor, printable
+    from remediator.redact import printable
 
     text = "".join(traceback.format_exception(error))
-    _speak(printable(Redactor()(text), keep_newlines=True))
+    _speak(printable(session.redactor()(text), keep_newlines=True))
 
 
 def _speak(text: str) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from remediator.app import Remediator
     from remediator.contracts import Observer
+    from remediator.redact import Redactor
     from remediator.settings import Settings
 
 T = TypeVar("T")
@@ -72,6 +73,14 @@ class Session:
         from remediator.settings import load_settings
 
         return load_settings(self.config, **{"offline": True if self.offline else None, **self.overrides})
+
+    def redactor(self) -> Redactor:
+        """Return what blanks secrets: also the keys that these settings name, once the settings were read."""
+        from remediator.redact import Redactor
+
+        # Not asked for where they were not read yet: they may be what is wrong.
+        settings = self.__dict__.get("settings")
+        return settings.redactor() if settings is not None else Redactor()
 
     def talk(self, text: str, style: str = "") -> None:
         """Say something on standard error; the text must be safe for a terminal already."""

@@ -93,6 +93,8 @@ class Llm(Component):
     """A model that can be asked. Raises LlmError and its kinds, see `remediator.errors`."""
 
     kind: ClassVar[str] = "llm"
+    remote: ClassVar[bool] = True
+    """Whether asking opens a socket. With `offline`, only a loopback `base_url` may then be asked."""
 
     price: Price | None = Field(default=None, description="USD for a million tokens; unknown where absent, and then tokens are capped.")
 

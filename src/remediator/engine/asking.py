@@ -91,11 +91,10 @@ class JournalledLlm(Llm):
         began = time.monotonic()
         try:
             reply = await self._inner.complete(prompt.model_copy(update={"key": digest_of(key.encode())[7:47]}))
-        except LlmBusyError:
-            # It may have been paid for: it stays in the ledger at its most.
-            raise
-        except LlmError:
-            await asyncio.to_thread(ledger.unanswered, key)
+        except LlmError as error:
+            # What may have been paid for stays in the ledger at its most.
+            if not error.charged_tries and not isinstance(error, LlmBusyError):
+                await asyncio.to_thread(ledger.unanswered, key)
             raise
         spend = reply.spend.model_copy(update={"seconds": round(time.monotonic() - began, 3)})
         reply = reply.model_copy(update={"spend": spend})

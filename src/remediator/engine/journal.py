@@ -6,7 +6,7 @@ import contextlib
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ class RunSummary(Record):
 class Journal:
     """The journal's file. Safe for several threads and processes; every append is on disk when it returns."""
 
-    def __init__(self, path: Path, *, redactor: Redactor | None = None) -> None:
+    def __init__(self, path: Path, *, redactor: Callable[[str], str] | None = None) -> None:
         self._redactor = redactor or Redactor()
         self._lock = threading.Lock()  # guards the one connection
         try:
@@ -169,7 +169,7 @@ class Recorder:
                 _log.warning("observer failed", observer=observer.name, error=f"{type(error).__name__}: {error}")
 
 
-def _redacted(value: Any, redactor: Redactor) -> Any:
+def _redacted(value: Any, redactor: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return redactor(value)
     if isinstance(value, list):

@@ -14,6 +14,7 @@ class ScriptedLlm(Llm):
     """Gives the scripted replies in order and keeps what it was asked in `prompts`."""
 
     name: ClassVar[str] = "scripted"
+    remote: ClassVar[bool] = False
     replies: tuple[Reply, ...] = ()
 
     _prompts: list[Prompt] = PrivateAttr(default_factory=list)

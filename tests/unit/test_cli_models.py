@@ -1,0 +1,135 @@
+"""`remediator models` and what `doctor` says of models, against a real local server."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from remediator.cli.main import run
+from remediator.contracts import Reply
+from remediator.engine.cost import cost_rows, totals
+from remediator.engine.journal import Journal
+from remediator.records import (
+    Declined,
+    EvidenceLevel,
+    Finding,
+    FixDeclined,
+    Outcome,
+    Patch,
+    PatchProposed,
+    ReasonCode,
+    RunStarted,
+    Spend,
+    Verdict,
+    VerdictReached,
+)
+from remediator.settings import load_settings
+from remediator.testing.llm_server import Fault, LlmServer
+
+KEY = "a-very-secret-key-0123456789"
+
+
+@pytest.fixture(autouse=True)
+def _home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("REMEDIATOR_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("ONE_KEY", KEY)
+
+
+def config(tmp_path: Path, url: str, more: str = "") -> str:
+    path = tmp_path / "r.toml"
+    path.write_text(
+        f'[models.one]\nuse = "anthropic"\nmodel = "some-model"\nbase_url = "{url}"\nkey = "env:ONE_KEY"\n'
+        f"price = {{input = 3, output = 15}}\ntries = 2\nbackoff_seconds = 0.01\n{more}"
+    )
+    return str(path)
+
+
+def test_list_shows_where_the_key_is_from_and_never_the_key(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    more = '[models.two]\nuse = "openai"\nmodel = "m2"\nkey = "cmd:get-key --token hunter2"\n'
+    assert run(["-c", config(tmp_path, "http://127.0.0.1:1", more), "models", "list"]) == 0
+    out = capfd.readouterr().out
+    assert "some-model" in out and "env:ONE_KEY" in out and "known" in out and "https://api.openai.com" in out and "cmd:get-key …" in out
+    assert KEY not in out and "hunter2" not in out
+
+
+def test_without_a_model_the_list_says_how_to_make_one(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", "list"]) == 0
+    assert "[models.NAME]" in capfd.readouterr().err
+
+
+def test_test_shows_answer_time_tokens_and_cost(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with LlmServer([Reply(text=f"yes\x1b[31m {KEY}", spend=Spend(input_tokens=1000, output_tokens=100))] * 2, key=KEY) as server:
+        assert run(["-c", config(tmp_path, server.url), "models", "test", "one"]) == 0
+        out = capfd.readouterr().out
+        assert run(["-c", config(tmp_path, server.url), "models", "test", "one", "--json"]) == 0
+    assert "yes\\x1b[31m [redacted]" in out and "1000 tokens in, 100 out, 0.004500 USD" in out
+    assert Decimal(json.loads(capfd.readouterr().out)["usd"]) == Decimal("0.0045")
+
+
+@pytest.mark.parametrize(("status", "code"), [(500, 3), (400, 3), (401, 4), (402, 4)])
+def test_exit_codes_of_test(tmp_path: Path, capfd: pytest.CaptureFixture[str], status: int, code: int) -> None:
+    with LlmServer(lambda asked: Fault(kind="status", status=status, message=f"because {KEY}"), key=KEY) as server:
+        assert run(["-c", config(tmp_path, server.url), "-v", "models", "test", "one"]) == code
+    seen = capfd.readouterr()
+    assert "because [redacted]" in seen.err and KEY not in seen.err + seen.out
+
+
+def test_offline_asks_nobody_else(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["-c", config(tmp_path, "https://a.example"), "--offline", "models", "test", "one"]) == 2
+    assert "offline" in capfd.readouterr().err
+
+
+def test_doctor_says_whether_each_model_answers(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    more = (
+        '[models.far]\nuse = "openai"\nmodel = "m"\n[models.bad]\nuse = "openai"\nmodel = "m"\nbase_url = "http://127.0.0.1:1"\ntries = 1\n'
+    )
+    with LlmServer([Reply(text="yes")], key=KEY) as server:
+        run(["-c", config(tmp_path, server.url, more), "--offline", "doctor"])
+    out = capfd.readouterr().out
+    assert "ok   model one: some-model answers" in out and "info model far: not asked (--offline)" in out and "FAIL model bad:" in out
+
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+SPEND = Spend(usd=Decimal("0.25"), input_tokens=100, output_tokens=10)
+
+
+def journal() -> list[object]:
+    found = Finding.at(rule_id="r", scanner="s", message="m", location=None, snippet="")
+    patch = Patch.of(finding_id=found.id, fixer="agent", title="t", diff="d")
+    verdict = Verdict(patch_id=patch.id, finding_id=found.id, outcome=Outcome.verified, level=EvidenceLevel.E3, required=EvidenceLevel.E3)
+    one = {"run_id": "run-1", "at": NOW, "case_id": "fx-1"}
+    return [
+        RunStarted(run_id="run-1", at=NOW, target="t"),
+        FixDeclined(**one, declined=Declined(finding_id=found.id, fixer="codemod", reason=ReasonCode.no_safe_transform)),
+        PatchProposed(**one, patch=patch, spend=SPEND),
+        PatchProposed(**one, patch=patch, spend=SPEND),
+        VerdictReached(**one, verdict=verdict),
+        FixDeclined(
+            **{**one, "case_id": "fx-2"}, declined=Declined(finding_id=found.id, fixer="agent", reason=ReasonCode.budget), spend=SPEND
+        ),
+    ]
+
+
+def test_costs_add_up_by_case_and_for_each_proven_fix() -> None:
+    rows = cost_rows(journal())  # type: ignore[arg-type]
+    assert [(row.case_id, row.fixer, row.spend.usd, row.verified) for row in rows] == [
+        ("fx-1", "agent", Decimal("0.50"), True), ("fx-2", "agent", Decimal("0.25"), False),
+    ]  # fmt: skip
+    (total,) = totals(rows, "run_id")
+    assert (total.spend.usd, total.cases, total.fixes, total.usd_per_fix) == (Decimal("0.75"), 2, 1, Decimal("0.75"))
+
+
+def test_cost_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    book = Journal(load_settings().state / "journal.sqlite")
+    for number, event in enumerate(journal()):
+        book.append(event, str(number))  # type: ignore[arg-type]
+    book.close()
+    assert run(["models", "cost", "--by", "case"]) == 0
+    out = capfd.readouterr().out
+    assert "fx-1  0.5000" in out and "all   0.7500" in out
+    assert run(["models", "cost", "--run", "run-9"]) == 2
