@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection
 from enum import StrEnum
 
 from remediator.records.record import Record
+
+ADVISORY, DESCRIBED = "advisory", "described"
+"""Who is named as the scanner of a finding that came as words."""
 
 
 class Severity(StrEnum):
@@ -78,6 +82,8 @@ class Finding(Record):
     references: tuple[str, ...] = ()
     tool: str = ""
     """The program that found it, where the scanner only brings its report."""
+    contract: str = ""
+    """What must hold after the fix, in the words of whoever handed the finding in."""
 
     @classmethod
     def at(
@@ -121,6 +127,10 @@ class Finding(Record):
             aliases=aliases,
             references=references,
         )
+
+    def unseen_by(self, scanners: Collection[str]) -> bool:
+        """Return whether none of these scanners can find it again: it came as words, or from another scanner."""
+        return self.scanner in (ADVISORY, DESCRIBED) or self.scanner not in scanners
 
     @property
     def path(self) -> str:
