@@ -19,7 +19,12 @@ OnCheck = Callable[[Check], Awaitable[None]]
 
 
 async def judge(project: Project, finding: Finding, patch: Patch, required: EvidenceLevel, on_check: OnCheck) -> Verdict:
-    """Run the playbook's verifiers on base plus patch, in order, until one fails; fold what they say."""
+    """Run the playbook's verifiers on base plus patch, in order, until one fails; fold what they say.
+
+    Of a flaw that no scanner sees, only a reproducer shows that it is gone: E4 is then required, whatever was asked for.
+    """
+    if finding.unseen_by({scanner.name for scanner in project.kit.scanners}):
+        required = max(required, EvidenceLevel.E4)
     checks: list[Check] = []
     try:
         tree = await asyncio.to_thread(project.store.apply, project.base, patch.diff)

@@ -70,7 +70,8 @@ def next_step(playbook: Playbook, case: Case, *, minutes: float = 0.0, fixed_by:
     if best and best[1].outcome is Outcome.verified:
         # What is missing (no tests, no sandbox) is not the patch's fault; another patch would stop at the same rung.
         return _end(case, ReasonCode.below_required, best[1].summary)
-    fixer = next((use.name for use in playbook.fix if use.name not in {d.fixer for d in case.declined}), None)
+    declined = {answer.fixer for answer in case.declined}
+    fixer = next((use.name for use in playbook.fix if use.name not in declined and _can_try(use.name, case)), None)
     if fixer is None or len(case.patches) >= playbook.limits.attempts:
         return _end(case, *_why_unfixed(case))
     return Propose(fixer)
@@ -96,6 +97,11 @@ def _out_of_reach(playbook: Playbook, case: Case) -> str:
     if Policy(allow=tuple(guards.options.get("allow", ()))).allows(case.finding.path):
         return ""
     return next((f"no patch may touch this file ({objection.code})" for objection in objections_of(case.finding.path)), "")
+
+
+def _can_try(fixer: str, case: Case) -> bool:
+    """Return whether asking a fixer has a point: these two work at the finding's place, which one in words may not have."""
+    return fixer not in ("suggested", "codemod") or case.finding.location is not None
 
 
 def _unjudged(case: Case) -> Patch | None:

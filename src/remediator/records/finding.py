@@ -133,6 +133,11 @@ class Finding(Record):
         return self.scanner in (ADVISORY, DESCRIBED) or self.scanner not in scanners
 
     @property
+    def headline(self) -> str:
+        """Return the message's first line: what came as words may have many."""
+        return next((line.strip() for line in self.message.splitlines() if line.strip()), "")
+
+    @property
     def path(self) -> str:
         """Return the file's path, or an empty string where the finding has no location."""
         return self.location.path if self.location else ""
