@@ -79,8 +79,12 @@ def _completed(
     supplied: tuple[Finding, ...], advisories: tuple[Advisory, ...], said: dict[str, Any], first: str
 ) -> tuple[tuple[Finding, ...], tuple[Advisory, ...]]:
     """Return the one finding that was handed in with what the options add to it; its id stays."""
-    if len(supplied) + len(advisories) != 1:
-        raise UsageError(f"--{first} is about one flaw, and {len(supplied) + len(advisories)} are handed in", hint="hand in one at a time")
+    count = len(supplied) + len(advisories)
+    if count != 1:
+        raise UsageError(
+            f"--{first} is about one flaw that is handed in, and there {'are ' + str(count) if count else 'is none'}",
+            hint="give one --advisory, --finding or --describe with it",
+        )
     if supplied:
         return (supplied[0].model_copy(update=_changes(said)),), ()
     finding = advisories[0].finding.model_copy(update=_changes(said))
