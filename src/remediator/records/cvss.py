@@ -44,7 +44,7 @@ def severity_of_vector(vector: str) -> Severity | None:
     """Return the severity of a vector, None where it is not one.
 
     Versions 2 and 3 are computed. Version 4 scores by a table of experts' judgements; it is read as the version 3 vector that says the
-    same, which is at most one step off.
+    same, which can come out a step higher or lower.
     """
     try:
         return severity_of_score(_score(vector.strip()))
