@@ -23,6 +23,7 @@ from remediator.engine.overriding import overridden
 from remediator.engine.project import Project
 from remediator.engine.request import FixRequest, RunReport
 from remediator.engine.run import Run, project_of, run_folder
+from remediator.engine.supplied import handed_in
 from remediator.errors import PatchError, StateError, StoppedError, UsageError
 from remediator.evidence.replay import ReplayReport
 from remediator.playbook import Playbook, check_playbook, load_playbook, make
@@ -159,8 +160,8 @@ class Remediator:
     async def verify(self, target: str, diff: str, finding: Finding | str | None, *, request: FixRequest) -> tuple[Verdict, Any]:
         """Grade anybody's patch on the same ladder; return the verdict and its signed bundle.
 
-        `finding` is a Finding, or words that choose one of the scan's (an id, a rule, `CWE-n`, `path:line`). Raises UsageError where they
-        choose none or several, PatchError where the patch is empty.
+        `finding` is a Finding, or words that choose one of the scan's (an id, a rule, `CWE-n`, `path:line`); None where the request hands
+        one in, or the scan has only one. Raises UsageError where there is none or several, PatchError where the patch is empty.
         """
         from remediator.engine.judge import judge
         from remediator.engine.run import identify
@@ -169,7 +170,7 @@ class Remediator:
         if not diff.strip():
             raise PatchError("the patch is empty", hint="give a unified diff, as `git diff` writes it")
         async with self._project(target, request.revision, self.playbook_for(request)) as project:
-            chosen = finding if isinstance(finding, Finding) else _chosen(await project.scan(project.base), finding)
+            chosen = finding if isinstance(finding, Finding) else await self._claimed(project, finding, request)
             patch = Patch.of(finding_id=chosen.id, fixer="supplied", title="supplied patch", diff=diff)
             verdict = await judge(
                 project,
@@ -190,6 +191,13 @@ class Remediator:
             reason = ReasonCode.fixed if verdict.sufficient else ReasonCode.verify_failed
             return verdict, await asyncio.to_thread(seal_case, project, case, reason, verdict.summary, self.settings.state)
 
+    async def _claimed(self, project: Project, words: str | None, request: FixRequest) -> Finding:
+        given = await asyncio.to_thread(handed_in, request, project.source, project.base)
+        for doubt in given.doubts:
+            self.note(doubt)
+        report = (await project.scan(project.base)).model_copy(update={"supplied": given.findings})
+        return _chosen(report.known[: len(given.findings)] if given.findings else report.findings, words)
+
     async def replay(self, bundle: Path, *, source: str | None = None, playbook: str | None = None) -> ReplayReport:
         """Run a bundle's proof again and compare. Raises EvidenceError where the bundle is damaged."""
         from remediator.engine.replay import replay_bundle
@@ -206,7 +214,7 @@ class Remediator:
         events = self.journal.events(run_id)
         scan = self._scan_of(events)
         request = FixRequest.model_validate(summary.configuration["request"])
-        wanted = len([finding for finding in scan.findings if request.wants(finding)]) if scan else 0
+        wanted = len([finding for finding in scan.known if request.wants(finding)]) if scan else 0
         return RunReport(
             run_id=run_id,
             target=summary.target,
@@ -214,7 +222,7 @@ class Remediator:
             scan=scan,
             cases=self.journal.cases(run_id),
             baseline=self._baseline_of(events),
-            left_out=len(scan.findings) - wanted if scan else 0,
+            left_out=len(scan.known) - wanted if scan else 0,
             could_not_check=_could_not_check(scan, strict=request.strict) if scan else ("the run did not get as far as a scan",),
             interrupted=summary.finished is None,
         )
@@ -312,8 +320,8 @@ def _could_not_check(report: ScanReport, *, strict: bool) -> tuple[str, ...]:
     return tuple(told)
 
 
-def _chosen(report: ScanReport, words: str | None) -> Finding:
-    found = [f for f in report.findings if words is None or FixRequest(target=".", only=(words,)).wants(f)]
+def _chosen(findings: Sequence[Finding], words: str | None) -> Finding:
+    found = [f for f in findings if words is None or FixRequest(target=".", only=(words,)).wants(f)]
     if len(found) == 1:
         return found[0]
     where = [f"{f.id} {f.rule_id} {f.path}:{f.location.start_line if f.location else '-'}" for f in found[:10]]

@@ -337,10 +337,61 @@ def test_verify_takes_a_finding_from_a_file(terminal, tmp_path):
     (tmp_path / "p.diff").write_text(DIFF)
     (tmp_path / "finding.json").write_text(finding().model_dump_json())
     terminal("verify", "p.diff", "--finding", "finding.json")
-    assert terminal.apps[-1].asked[0][2] == finding()
+    _, _, chosen, request = terminal.apps[-1].asked[0]
+    assert (chosen, request.supplied) == (None, (finding(),))
+    (tmp_path / "app.py").write_text("x\n")
+    terminal("verify", "p.diff", "--finding", "app.py")
+    assert terminal.apps[-1].asked[0][2] == "app.py"
     (tmp_path / "finding.json").write_text("{}")
     code, _, err = terminal("verify", "p.diff", "--finding", "finding.json")
     assert code == 2 and "finding.json" in err
+
+
+def test_words_become_supplied_findings(terminal, tmp_path):
+    words = (
+        "--describe",
+        "a link leads out",
+        "--cwe",
+        "CWE-59",
+        "--cwe",
+        "22",
+        "--at",
+        "a.py:3",
+        "--rated",
+        "high",
+        "--contract",
+        "stays in",
+    )
+    for command in (("fix", "shop"), ("verify", "p.diff")):
+        (tmp_path / "p.diff").write_text(DIFF)
+        terminal(*command, *words)
+        asked = terminal.apps[-1].asked[0]
+        (given,) = (asked if command[0] == "fix" else asked[3]).supplied
+        assert (given.message, given.cwe, given.severity, given.contract) == ("a link leads out", (59, 22), Severity.high, "stays in")
+        assert (given.scanner, given.path, given.location.start_line) == ("described", "a.py", 3)
+
+
+def test_an_advisory_is_handed_in_and_may_be_completed(terminal):
+    path = Path(__file__).parents[1] / "data" / "advisories" / "osv.json"
+    terminal("fix", "shop", "--advisory", path, "--contract", "no path outside", "--at", "tidy/paths.py")
+    (given,) = terminal.apps[-1].asked[0].advisories
+    assert (given.finding.rule_id, given.finding.contract, given.finding.path) == ("EXAMPLE-2024-1", "no path outside", "tidy/paths.py")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--contract", "c"],
+        ["--describe", ""],
+        ["--describe", "d", "--cwe", "x"],
+        ["--describe", "d", "--at", "../x"],
+        ["--finding", "p.diff"],
+    ],
+)
+def test_words_that_say_nothing_usable_are_refused_before_the_work(terminal, tmp_path, arguments):
+    (tmp_path / "p.diff").write_text(DIFF)
+    code, _, err = terminal("fix", "shop", *arguments)
+    assert code == 2 and "hint: " in err
 
 
 def test_show_has_finding_diff_ladder_what_is_unknown_and_replay(after_fix):

@@ -7,12 +7,19 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from remediator.cli import case_view
+from remediator.cli.case_page import print_case
+from remediator.cli.case_table import print_cases, print_findings
+from remediator.cli.console import make_console
 from remediator.cli.junit import clean, to_junit
 from remediator.cli.markdown import escaped, fenced, to_markdown
 from remediator.cli.sarif_output import to_sarif_text
+from remediator.cli.why import answer_for, is_at
 from remediator.engine.request import RunReport
 from remediator.records import (
     Case,
+    Check,
+    CheckStatus,
     EvidenceLevel,
     Finding,
     Location,
@@ -107,3 +114,47 @@ def test_markdown_lists_fixes_rest_and_what_was_not_checked(report):
         assert title in text
     assert "+yaml.safe_load(x)" in text
     assert text.count("```diff") == 1
+
+
+@pytest.fixture
+def in_words() -> Case:
+    words = Finding.at(rule_id="CVE-2024-99001", scanner="advisory", message="a link leads out\n\nof the folder", location=None, snippet="")
+    rescan = Check(name="rescan", level=EvidenceLevel.E2, status=CheckStatus.passed, evidence={"shown": False})
+    patch = Patch.of(finding_id=words.id, fixer="agent", title="t", diff=DIFF)
+    verdict = Verdict(
+        patch_id=patch.id,
+        finding_id=words.id,
+        outcome=Outcome.verified,
+        level=EvidenceLevel.E3,
+        required=EvidenceLevel.E4,
+        reason="not-shown",
+        summary="not shown: nobody sees it",
+        checks=(rescan,),
+    )
+    held = words.model_copy(update={"contract": "stays in the folder"})
+    return Case(id="fx-words", run_id="r", finding=held, patches=(patch,), verdicts=(verdict,), closed=ReasonCode.below_required)
+
+
+def test_a_finding_without_a_place_is_in_every_report(in_words):
+    scan = ScanReport(tree="t", supplied=(in_words.finding,), scanners={"s": "1"})
+    report = RunReport(run_id="r", target="shop", scan=scan, cases=(in_words,))
+    runs = json.loads(to_sarif_text(report))["runs"]
+    (result,) = [result for run in runs for result in run["results"]]
+    assert (result["ruleId"], result["locations"]) == ("CVE-2024-99001", [])
+    test = ET.fromstring(to_junit(report.cases, scan, (), 0.0)).find("testsuite/testcase")
+    assert "(no place)" in test.get("name") and test.find("failure") is not None
+    assert "not shown" in to_markdown(report.cases, scan, (), "shop")
+    assert "a link leads out |" in to_markdown((), scan, (), "shop")
+
+
+def test_a_flaw_that_is_not_shown_to_be_gone_says_so_wherever_it_is_shown(in_words, capsys):
+    told = case_view.evidence(in_words.verdicts[0], limit=0)
+    assert told == "E3 tested, not shown of E4; not shown: nobody sees it"
+    out = make_console("never", stderr=False)
+    print_case(out, in_words)
+    print_cases(out, [in_words])
+    print_findings(out, [in_words.finding])
+    printed = capsys.readouterr().out
+    assert "evidence: verified, E3 tested, not shown (required: E4, not enough)" in printed
+    assert "must hold after the fix: stays in the folder" in printed and "\nof the folder\n" in printed
+    assert answer_for(in_words).place == "(no place) CVE-2024-99001" and not is_at(in_words, "app.py:1")

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from remediator.engine.plan import Close, Judge, Propose, Seal, Submit, next_step
-from remediator.playbook import Playbook
-from remediator.records import Case, CheckStatus, Declined, EvidenceLevel, Finding, Patch, ReasonCode, Receipt
+from remediator.playbook import Playbook, Use
+from remediator.records import Case, CheckStatus, Declined, EvidenceLevel, Finding, Location, Patch, ReasonCode, Receipt
 from remediator.records.verdict import Check, Outcome, Verdict
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -127,3 +127,12 @@ def test_a_finding_in_the_product_is_not() -> None:
 def test_what_the_operator_allowed_is_in_scope() -> None:
     allowed = Playbook.model_validate({"name": "p", "verify": [{"use": "guards", "with": {"allow": ["tests/*"]}}]}).verify
     assert next_step(GUARDED.model_copy(update={"verify": allowed}), _in("tests/test_a.py")) == Propose("one")
+
+
+def test_fixers_that_work_at_a_place_are_not_asked_where_there_is_none() -> None:
+    local = PLAYBOOK.model_copy(update={"fix": (Use(use="suggested"), Use(use="codemod"), Use(use="agent"))})
+    assert next_step(local, case()) == Propose("agent")
+    placed = FINDING.model_copy(update={"location": Location(path="app.py")})
+    assert next_step(local, case(finding=placed)) == Propose("suggested")
+    none = local.model_copy(update={"fix": local.fix[:2]})
+    assert next_step(none, case()) == Seal(ReasonCode.needs_model, "the playbook has no fixer for it")

@@ -122,3 +122,39 @@ def test_the_order_of_the_answers_does_not_count(
     one = fold(checks, patch_id="p", finding_id="f", required=required, expected=expected)
     other = fold(checks[::-1], patch_id="p", finding_id="f", required=required, expected=expected)
     assert (one.outcome, one.level) == (other.outcome, other.level)
+
+
+UNSEEN = (*LADDER, ("reproducer", E4))
+
+
+def _unseen(*statuses: CheckStatus) -> Verdict:
+    checks = [_check(name, level, status) for (name, level), status in zip(UNSEEN, statuses, strict=False)]
+    checks = [c.model_copy(update={"evidence": {"shown": False}}) if c.name == "rescan" else c for c in checks]
+    return fold(checks, patch_id="p", finding_id="f", required=E4, expected=UNSEEN[: len(statuses)])
+
+
+@pytest.mark.parametrize(
+    ("statuses", "level", "reason", "told"),
+    [
+        ((P, P, P, P), E2, "not-shown", "not shown: "),
+        ((P, P, P, P, P), E3, "not-shown", "not shown: "),
+        ((P, P, P, P, N, N), E2, "tests-not_run", "; tests: tests"),
+        ((P, P, P, P, P, N), E3, "reproducer-not_run", "; reproducer: reproducer"),
+    ],
+)
+def test_below_a_reproducer_an_unseen_flaw_is_not_shown_to_be_gone(statuses, level, reason, told) -> None:
+    verdict = _unseen(*statuses)
+    assert (verdict.outcome, verdict.level, verdict.reason) == (Outcome.verified, level, reason)
+    assert verdict.summary.startswith("not shown: ") and told in verdict.summary
+    assert not verdict.shown and not verdict.sufficient
+
+
+def test_a_reproducer_shows_what_no_scanner_sees() -> None:
+    verdict = _unseen(P, P, P, P, P, P)
+    assert verdict.shown and verdict.sufficient
+    assert (verdict.level, verdict.reason, verdict.summary) == (E4, "", "")
+
+
+def test_what_rejects_a_patch_is_told_and_nothing_else() -> None:
+    assert _unseen(P, P, P, P, F).summary == "tests: tests"
+    assert _folded(P, P, P, P, P).shown

@@ -60,7 +60,7 @@ def _body(submission: Submission) -> str:
     weakness = ", ".join(f"CWE-{number}" for number in finding.cwe)
     told = [
         _wrapped("Proven to evidence level", level),
-        _wrapped("Finding:", f"{finding.rule_id}{f' ({weakness})' if weakness else ''}{place}: {finding.message}"),
+        _wrapped("Finding:", f"{finding.rule_id}{f' ({weakness})' if weakness else ''}{place}: {finding.headline}"),
         _wrapped("What it may change:", submission.patch.behaviour) if submission.patch.behaviour else "",
     ]
     trailers = {

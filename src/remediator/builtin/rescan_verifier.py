@@ -29,13 +29,14 @@ class RescanVerifier(Verifier):
 
 async def _judged(finding: Finding, patch: Patch, workspace: Workspace) -> Answer:
     before = await workspace.findings()
+    unseen = finding.unseen_by(before.scanners)
     if not before.scanners:
-        return Answer(CheckStatus.not_run, "no-scanner", "no scanner is in the playbook", {})
+        return Answer(CheckStatus.not_run, "no-scanner", "no scanner is in the playbook", {"shown": False} if unseen else {})
     after = await workspace.rescan()
     if (unlike := _unlike(before, after, workspace)) is not None:
         return unlike
     comparison = compared(finding, before, after, parse(patch.diff))
-    evidence = _evidence(before, after, comparison)
+    evidence = _evidence(before, after, comparison) | ({"shown": False} if unseen else {})
     seen = _seen_again(comparison)
     if seen is not None:
         # What is seen is there, however incomplete the scan was.
@@ -43,15 +44,21 @@ async def _judged(finding: Finding, patch: Patch, workspace: Workspace) -> Answe
     if (doubt := _doubt(finding, before, after, workspace)) is not None:
         evidence["incomplete"] = doubt[2]
         return Answer(CheckStatus.inconclusive, doubt[0], doubt[1], evidence)
-    if finding.location is None:
-        told = "nothing new appeared; that the finding itself is gone cannot be seen by a scanner and is not shown"
-        return Answer(CheckStatus.passed, "", told, evidence)
+    if unseen:
+        return _unseen(evidence, after, workspace)
     if finding.path not in workspace.changed:
         return Answer(CheckStatus.failed, "finding-remains", f"{finding.path} is unchanged, and the finding with it", evidence)
     if not workspace.finding_at(before, finding.key):
         told = "the scan of the base does not show the finding, so a new scan cannot show that it is gone"
         return Answer(CheckStatus.inconclusive, "finding-not-in-base", told, evidence)
     return Answer(CheckStatus.passed, "", "the finding is gone and nothing new appeared", evidence)
+
+
+def _unseen(evidence: dict[str, Any], after: ScanReport, workspace: Workspace) -> Answer:
+    """Return the pass of a flaw that no scanner can see: it says what it does not show."""
+    if not set(workspace.changed) & set(after.covered):
+        evidence["warning"] = "no scanner reads any of the changed files"
+    return Answer(CheckStatus.passed, "", "no scanner sees this flaw; nothing new appeared", evidence)
 
 
 def _unlike(before: ScanReport, after: ScanReport, workspace: Workspace) -> Answer | None:

@@ -14,7 +14,7 @@ from remediator.records.case import Case
 from remediator.records.finding import Finding
 from remediator.records.verdict import Check, EvidenceLevel, Verdict
 
-_MOST_STEPS = 12
+_MOST_STEPS, _MOST_LINES = 12, 40
 
 
 def print_case(out: Console, case: Case) -> None:
@@ -48,7 +48,12 @@ def print_finding(out: Console, case: Case) -> None:
     out.print(Text(f"{safe(case.id)} · {case_view.place(finding)} · {finding.severity} · {state}", style="bold"))
     cwes = ", ".join(f"CWE-{number}" for number in finding.cwe)
     out.print(f"{cwes + ' ' if cwes else ''}{safe(finding.rule_id)} ({safe(finding.scanner)}, {finding.id})")
-    out.print(safe(finding.message))
+    for line in finding.message.splitlines()[:_MOST_LINES]:
+        out.print(safe(line))
+    if finding.contract:
+        out.print(f"must hold after the fix: {safe(finding.contract)}")
+    if finding.aliases:
+        out.print(Text(f"also known as {safe(', '.join(finding.aliases[:_MOST_STEPS]))}", style="dim"))
     for line in finding.snippet.splitlines()[:8]:
         out.print(Text(f"    {safe(line)}", style="dim"))
     _print_trace(out, finding)
@@ -71,6 +76,7 @@ def print_diff(out: Console, diff: str) -> None:
 def print_verdict(out: Console, verdict: Verdict) -> None:
     """Print the ladder: every check with its status, then what nobody knows."""
     level = f"{verdict.level.name} {verdict.level.meaning}" if verdict.level is not None else "no level"
+    level += "" if verdict.shown else ", not shown"
     enough = "enough" if verdict.sufficient else "not enough"
     out.print(Text(f"evidence: {verdict.outcome}, {level} (required: {verdict.required.name}, {enough})", style="bold"))
     for line in columns([_check_row(check) for check in verdict.checks]):

@@ -40,7 +40,7 @@ def print_findings(out: Console, findings: Sequence[Finding]) -> None:
     """Print one line for each finding."""
     found = sorted(findings, key=lambda f: (f.severity.rank, f.path, f.location.start_line if f.location else 0))
     rows = [
-        [Text(f.id), Text(f.severity), Text(case_view.label(f)), Text(case_view.place(f)), Text(safe(f.message, limit=90))] for f in found
+        [Text(f.id), Text(f.severity), Text(case_view.label(f)), Text(case_view.place(f)), Text(safe(f.headline, limit=90))] for f in found
     ]
     head = [Text(word, style="bold") for word in ("ID", "SEVERITY", "FINDING", "PLACE", "MESSAGE")]
     for line in columns([head, *rows] if rows else []):

@@ -52,7 +52,7 @@ def evidence(verdict: Verdict, *, limit: int = 72) -> str:
     if verdict.level is None:
         return safe(f"{verdict.outcome}: {verdict.reason or verdict.summary}", limit=limit)
     top = next((c for c in reversed(verdict.checks) if c.level is verdict.level and c.status is CheckStatus.passed and c.summary), None)
-    told = f"{verdict.level.name} {verdict.level.meaning}"
+    told = f"{verdict.level.name} {verdict.level.meaning}{'' if verdict.shown else ', not shown'}"
     if verdict.sufficient:
         return safe(f"{told}: {top.summary}" if top else told, limit=limit)
     return safe(f"{told} of {verdict.required.name}; {verdict.summary or verdict.reason}", limit=limit)

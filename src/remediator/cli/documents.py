@@ -28,7 +28,7 @@ def run_document(report: RunReport, exit_code: int) -> Document:
         "run_id": report.run_id,
         "target": report.target,
         "source": report.source.as_json() if report.source else None,
-        "findings": [finding.as_json() for finding in scan.findings] if scan else [],
+        "findings": [finding.as_json() for finding in scan.known] if scan else [],
         "left_out": report.left_out,
         "cases": [case_document(case) for case in case_view.ordered(report.cases)],
         "scanners": dict(scan.scanners) if scan else {},

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from remediator.cli import json_fields
+from remediator.cli.handed_in import handed_in_options, take_handed_in
 from remediator.cli.options import Verb, pass_session
 from remediator.cli.request import make_request, model_options, proof_options, scan_options
 from remediator.cli.run_result import present
@@ -20,23 +22,32 @@ if TYPE_CHECKING:
 
 @click.command("fix", cls=Verb, json_fields=json_fields.RUN)
 @click.argument("target", default=".")
+@handed_in_options
+@click.option(
+    "--finding",
+    "findings",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Fix the findings of this JSON file, as `scan --json` and bundles have them (repeat).",
+)
 @scan_options
 @click.option("--only", metavar="WHAT", multiple=True, help="Only this finding id, rule, CWE-n or path:line (repeat).")
 @proof_options
 @model_options
 @click.option("--resume", is_flag=True, help="Go on with the run of this target that was interrupted.")
 @pass_session
-def command(session: Session, /, target: str, **options: Any) -> int:
+def command(session: Session, /, target: str, findings: tuple[Path, ...], **options: Any) -> int:
     """Scan TARGET, propose fixes, and prove each one in a sandbox.
 
     TARGET is a folder, a git URL, or a published package as `pypi:NAME==VERSION`; the current folder by default. Nothing in it
-    is changed: see `apply`.
+    is changed: see `apply`. With a finding handed in and nothing else selected, only that one is worked on.
     """
     from remediator.cli.outputs import check_outputs
     from remediator.cli.progress import watching
 
     check_outputs(session)
-    request = make_request(target, **options)
+    request = make_request(target, **take_handed_in(options, findings), **options)
 
     async def work(app: Remediator) -> RunReport:
         return await app.fix(request)

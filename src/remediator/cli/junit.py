@@ -21,7 +21,7 @@ def to_junit(cases: Sequence[Case], scan: ScanReport | None, could_not_check: Se
     seen = {case.finding.id for case in cases}
     for case in case_view.ordered(cases):
         _add_case(suite, case)
-    for finding in scan.findings if scan else ():
+    for finding in scan.known if scan else ():
         if finding.id not in seen:
             _failure(_test(suite, finding), finding.severity, finding.message)
     unknown = [*could_not_check, *([] if scan else ["no scan was completed"])]

@@ -19,7 +19,7 @@ def to_markdown(cases: Sequence[Case], scan: ScanReport | None, could_not_check:
     """Return the report."""
     lines = [f"# remediator: {escaped(target)}", ""]
     seen = {case.finding.id for case in cases}
-    rest = [finding for finding in (scan.findings if scan else ()) if finding.id not in seen]
+    rest = [finding for finding in (scan.known if scan else ()) if finding.id not in seen]
     shown = case_view.ordered(cases)
     lines += _table(
         "Fixes", ("Finding", "Place", "Change", "Evidence", "Class"), [_fix(c) for c in shown if class_of(c) is not FixClass.none]
@@ -69,4 +69,4 @@ def _other(case: Case) -> tuple[str, ...]:
 
 
 def _finding(finding: Finding) -> tuple[str, ...]:
-    return case_view.label(finding), case_view.place(finding), finding.severity, finding.message
+    return case_view.label(finding), case_view.place(finding), finding.severity, finding.headline

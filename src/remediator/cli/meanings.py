@@ -75,7 +75,10 @@ _EXITS = {
 _LEVELS = {
     "E0": ("applies: the diff applies exactly to the base commit and touches only what a patch may touch.", ""),
     "E1": ("builds: the patched tree prepares, builds and imports or compiles as the base did.", ""),
-    "E2": ("rescanned: the same scanner with the same rules no longer reports the finding, and nothing new.", ""),
+    "E2": (
+        "rescanned: the same scanner and rules report the finding no longer, and nothing new; of a flaw that none sees, only the latter.",
+        "",
+    ),
     "E3": ("tested: no test that passed before fails now, at least one ran, and none vanished.", ""),
     "E4": ("reproduced: a reproducer is red on the base and green on the patch.", ""),
     "E5": ("attacked: variants of the reproducer stay green, and an independent replay gives the same evidence.", ""),
@@ -136,6 +139,7 @@ _CHECKS = {
     "observer-lost": "What watches the test run was disturbed, so its results are not to be trusted.",
     "odd-path": "A file name in the patch is not one that means the same everywhere.",
     "oom": "It used more memory than it may; nothing can be said.",
+    "not-shown": "No scanner sees this flaw and no reproducer shows that it is gone: all else holds, and E4 is needed.",
     "opaque-content": "The patch holds text that people cannot read, such as a long coded literal.",
     "parent-path": "The patch leaves the tree.",
     "other-file": "The patch changes a file that the finding does not speak of; told to people, fails nothing by itself.",

@@ -31,7 +31,7 @@ def to_sarif_text(report: RunReport) -> str:
 
 
 def _findings(report: RunReport, cases: dict[str, Case]) -> list[Finding]:
-    scanned = {finding.id: finding for finding in report.scan.findings} if report.scan else {}
+    scanned = {finding.id: finding for finding in report.scan.known} if report.scan else {}
     return list({**scanned, **{finding_id: case.finding for finding_id, case in cases.items()}}.values())
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from remediator.cli import json_fields
+from remediator.cli.handed_in import handed_in_options, take_handed_in
 from remediator.cli.options import Verb, pass_session
 from remediator.cli.request import make_request, proof_options, scan_options
 from remediator.cli.session import Session
@@ -16,7 +17,6 @@ from remediator.errors import PatchError, UsageError
 
 if TYPE_CHECKING:
     from remediator.app import Remediator
-    from remediator.records.finding import Finding
 
 _MOST_BYTES = 16 * 1024 * 1024
 
@@ -27,6 +27,7 @@ _MOST_BYTES = 16 * 1024 * 1024
 @click.option(
     "--finding", metavar="ID|RULE|CWE|FILE", help="What the patch claims to fix: as `scan` names it, or a JSON file of one finding."
 )
+@handed_in_options
 @scan_options
 @proof_options
 @pass_session
@@ -38,8 +39,11 @@ def command(session: Session, /, patch: Path, target: str, finding: str | None, 
     from remediator.cli.progress import watching
 
     diff = _read(patch)
-    claimed = _finding(finding)
-    request = make_request(target, **options)
+    files, claimed = _claimed(finding)
+    given = take_handed_in(options, files)
+    if len(given["supplied"]) + len(given["advisories"]) > 1:
+        raise UsageError("a patch is graded for one finding, and several are handed in", hint="hand in one at a time")
+    request = make_request(target, **given, **options)
 
     async def work(app: Remediator) -> Any:
         return await app.verify(target, diff, claimed, request=request)
@@ -71,18 +75,9 @@ def _head(path: Path) -> bytes:
         return stream.read(_MOST_BYTES + 1)
 
 
-def _finding(named: str | None) -> Finding | str | None:
-    if named is None or not (named.endswith(".json") and Path(named).is_file()):
-        return named
-    from pydantic import ValidationError
-
-    from remediator.records.finding import Finding
-
-    try:
-        return Finding.model_validate_json(_head(Path(named)))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(
-            f"--finding {named}: {where}: {first['msg']}", hint="a finding as `remediator scan --json findings` prints it"
-        ) from error
+def _claimed(named: str | None) -> tuple[tuple[Path, ...], str | None]:
+    """Return what `--finding` says: the JSON file that it names, or words that choose one of the scan's, such as a path of the target."""
+    if named is None or not Path(named).is_file():
+        return (), named
+    json = named.endswith(".json") or _head(Path(named)).lstrip()[:1] in (b"{", b"[")
+    return ((Path(named),), None) if json else ((), named)

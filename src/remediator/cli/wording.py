@@ -42,7 +42,7 @@ class Wording:
                 return _row("run", event.outcome)
             case FindingReported():
                 self._findings[event.case_id] = event.finding
-                return _row("found", f"{self._about(event.case_id)} {event.finding.message}")
+                return _row("found", f"{self._about(event.case_id)} {event.finding.headline}")
             case _:
                 return self._of_case(event)
 

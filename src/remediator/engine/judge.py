@@ -32,7 +32,11 @@ async def judge(
     asker: Asker | None = None,
     replaying: bool = False,
 ) -> Verdict:
-    """Run the playbook's verifiers on base plus patch, in order, until one fails; fold what they say."""
+    """Run the playbook's verifiers on base plus patch, in order, until one fails; fold what they say.
+
+    Of a flaw that no scanner sees, only a reproducer shows that it is gone: E4 is then required, whatever was asked for.
+    """
+    required = project.required_for(finding, at_least=required)
     checks: list[Check] = []
     try:
         tree = await asyncio.to_thread(project.store.apply, project.base, patch.diff)

@@ -10,10 +10,11 @@ from remediator.diff.roles import objections_of
 from remediator.playbook import Playbook
 from remediator.records.case import Case
 from remediator.records.patch import Patch, ReasonCode
-from remediator.records.verdict import EvidenceLevel, Outcome, Verdict
+from remediator.records.verdict import CheckStatus, EvidenceLevel, Outcome, Verdict
 
 SUPPLIED = "supplied"
 _MOST_INFRA_TRIES = 3
+_PATCHS_OWN = frozenset(("unneeded-hunk", "too-many-hunks", "variant-unclear", "objection-open"))
 
 
 class Reproduce(NamedTuple):
@@ -85,7 +86,7 @@ def next_step(
     if over := _over_budget(playbook, case, minutes):
         return _end(case, ReasonCode.budget, over)
     best = case.best
-    if best and best[1].outcome is Outcome.verified:
+    if best and best[1].outcome is Outcome.verified and not _may_do_better(best[1], required):
         # What is missing (no tests, no sandbox) is not the patch's fault; another patch would stop at the same rung.
         return _end(case, ReasonCode.below_required, best[1].summary)
     return _ask(playbook, case, authors, required)
@@ -99,7 +100,8 @@ def _needless(playbook: Playbook, case: Case, fixed_by: str) -> tuple[ReasonCode
 
 
 def _ask(playbook: Playbook, case: Case, authors: Sequence[str], required: EvidenceLevel) -> Step:
-    fixer = next((use.name for use in playbook.fix if use.name not in {d.fixer for d in case.declined}), None)
+    declined = {answer.fixer for answer in case.declined}
+    fixer = next((use.name for use in playbook.fix if use.name not in declined and _can_try(use.name, case)), None)
     if fixer is None or len(case.patches) >= playbook.limits.attempts:
         return _end(case, *_why_unfixed(case))
     if fixer in authors and case.reproducer is None:
@@ -123,6 +125,14 @@ def _why_unreproduced(case: Case) -> tuple[ReasonCode, str]:
     return reason, f"nothing shows the flaw: {told}"
 
 
+def _may_do_better(verdict: Verdict, required: EvidenceLevel) -> bool:
+    """Return whether the patch itself (a hunk too many, say) kept a check of E4 or E5 from its answer, so that another may pass."""
+    return any(
+        check.status is CheckStatus.inconclusive and EvidenceLevel.E4 <= check.level <= required and check.reason in _PATCHS_OWN
+        for check in verdict.checks
+    )
+
+
 def _hand_over(playbook: Playbook, case: Case) -> Step:
     if not case.bundle_digest:
         return Seal(ReasonCode.fixed, "")
@@ -143,6 +153,11 @@ def _out_of_reach(playbook: Playbook, case: Case) -> str:
     if Policy(allow=tuple(guards.options.get("allow", ()))).allows(case.finding.path):
         return ""
     return next((f"no patch may touch this file ({objection.code})" for objection in objections_of(case.finding.path)), "")
+
+
+def _can_try(fixer: str, case: Case) -> bool:
+    """Return whether asking a fixer has a point: these two work at the finding's place, which one in words may not have."""
+    return fixer not in ("suggested", "codemod") or case.finding.location is not None
 
 
 def _unjudged(case: Case) -> Patch | None:

@@ -25,6 +25,7 @@ from remediator.records.record import canonical_json, digest_of
 from remediator.records.reproducer import Acceptance, Reproducer
 from remediator.records.scan import Covered, ScanReport, Unchecked
 from remediator.records.source import Source
+from remediator.records.verdict import EvidenceLevel
 
 Note = Callable[..., None]
 
@@ -101,6 +102,12 @@ class Project:
 
     def _lost(self) -> list[str]:
         return [name.removeprefix("scanner:") for name in self.kit.missing if name.startswith("scanner:")]
+
+    def required_for(self, finding: Finding, *, at_least: EvidenceLevel | None = None) -> EvidenceLevel:
+        """Return the level that a fix has to reach: at least E4 where no scanner sees the flaw, so that nothing below shows it gone."""
+        level = self.kit.playbook.required(finding.severity) if at_least is None else at_least
+        unseen = finding.unseen_by({scanner.name for scanner in self.kit.scanners})
+        return max(level, EvidenceLevel.E4) if unseen else level
 
     async def baseline(self) -> Baseline | None:
         """Build and test the base once; None where no recipe works. Raises SandboxUnavailableError."""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
+
+from pydantic import model_validator
 
 from remediator.contracts import Engine
+from remediator.records.advisory import Advisory
 from remediator.records.case import Case
 from remediator.records.finding import Finding, Severity
 from remediator.records.patch import ReasonCode
@@ -19,12 +23,17 @@ from remediator.records.verdict import EvidenceLevel
 
 
 class FixRequest(Record):
-    """One run's order. `only` holds finding ids, rule ids, `CWE-n` or `path:line`; all other fields narrow or override settings."""
+    """One run's order. `only` holds finding ids, rule ids, `CWE-n` or `path:line`.
+
+    `supplied` are findings to work on whether or not a scanner sees them; `advisories` are such findings too, refused where they are about
+    another package than the target. All other fields narrow or override settings.
+    """
 
     target: str
     revision: str | None = None
     playbook: str | None = None
-    findings: Path | None = None
+    supplied: tuple[Finding, ...] = ()
+    advisories: tuple[Advisory, ...] = ()
     only: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     severity: Severity | None = None
@@ -43,8 +52,32 @@ class FixRequest(Record):
     """The most that the whole run may spend."""
     strict: bool = False
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_old_fields(cls, value: Any) -> Any:
+        # A journal of an earlier release holds a field that was never used.
+        return {key: item for key, item in value.items() if key != "findings"} if isinstance(value, dict) else value
+
+    @property
+    def handed_in(self) -> tuple[Finding, ...]:
+        """Return every finding that came with the request."""
+        return (*self.supplied, *(advisory.finding for advisory in self.advisories))
+
     def wants(self, finding: Finding) -> bool:
-        """Return whether a finding is within what was asked for."""
+        """Return whether a finding is within what was asked for.
+
+        What was handed in is wanted whatever the filters say, unless `only` names some of it: then only that. Whoever hands findings in
+        and selects nothing else wants no others.
+        """
+        given = {item.id: item for item in self.handed_in}
+        if finding.id in given:
+            named = {item.id for item in given.values() if any(_matches(word, item) for word in self.only)}
+            return not named or finding.id in named
+        if given and not (self.only or self.paths or self.severity):
+            return bool(self.sarif) and finding.scanner == "sarif"
+        return self._selects(finding)
+
+    def _selects(self, finding: Finding) -> bool:
         if self.severity and finding.severity.rank > self.severity.rank:
             return False
         if self.paths and not any(finding.path == path or finding.path.startswith(path.rstrip("/") + "/") for path in self.paths):

@@ -21,6 +21,7 @@ from remediator.engine.perform import Performer
 from remediator.engine.project import Project
 from remediator.engine.project_file import project_hints
 from remediator.engine.request import FixRequest
+from remediator.engine.supplied import HandedIn, handed_in
 from remediator.errors import StateError
 from remediator.playbook import Playbook
 from remediator.records.case import Case
@@ -70,11 +71,12 @@ class Run:
             await durable.step("resolve", lambda: self._resolve(kit))
             source = Source.model_validate(await durable.step("checkout", self._checkout))
             project = await self._open(source, kit)
-            scan = await durable.step("scan", lambda: self._scan(project))
+            given = await asyncio.to_thread(handed_in, self.request, source, project.base)
+            scan = await durable.step("scan", lambda: self._scan(project, given))
             project.remember(ScanReport.from_json(project.artefacts.get(scan["report"])))
             if not self._project.done():
                 self._project.set_result(project)
-            await self._work(durable, project, (await project.scan(project.base)).findings)
+            await self._work(durable, project, (await project.scan(project.base)).known)
             return await durable.step("report", self._report)
 
     async def _resolve(self, kit: Kit) -> Json:
@@ -112,12 +114,15 @@ class Run:
     async def _open(self, source: Source, kit: Kit) -> Project:
         return await open_project(source, kit, self._settings, self._note)
 
-    async def _scan(self, project: Project) -> Json:
+    async def _scan(self, project: Project, given: HandedIn) -> Json:
         await self._progress("scan", "started")
-        report = await project.scan(project.base)
+        for doubt in given.doubts:
+            self._note(doubt)
+        report = (await project.scan(project.base)).model_copy(update={"supplied": given.findings})
         digest = await asyncio.to_thread(project.keep, "scan.json", canonical_json(report.as_json()))
         facts = {
             "findings": len(report.findings),
+            "supplied": len(given.findings),
             "covered": len(report.covered),
             "unchecked": [item.as_json() for item in report.unchecked[:200]],
             "uncovered": report.uncovered,
@@ -128,7 +133,7 @@ class Run:
         return {"report": digest}
 
     async def _work(self, durable: Durable, project: Project, findings: Sequence[Finding]) -> None:
-        wanted = sorted((finding for finding in findings if self.request.wants(finding)), key=lambda finding: finding.path)
+        wanted = sorted((finding for finding in findings if self.request.wants(finding)), key=_lane)
         slots = asyncio.Semaphore(self._settings.concurrency.cases)  # bounds the sandboxes that run at the same time
 
         async def chain(same_file: Sequence[Finding]) -> None:
@@ -139,7 +144,7 @@ class Run:
                     await durable.child("fix_case", f"{self.id}.{case_id}", {"case": case_id, "finding": finding.id})
 
         async with asyncio.TaskGroup() as group:
-            for _, same_file in groupby(wanted, key=lambda finding: finding.path):
+            for _, same_file in groupby(wanted, key=_lane):
                 group.create_task(chain(tuple(same_file)))
 
     async def fix_case(self, durable: Durable, argument: Json) -> Json:
@@ -154,7 +159,7 @@ class Run:
             case = Case.replay(events)
             assert case is not None
             minutes = (events[-1].at - events[0].at).total_seconds() / 60
-            required = self._playbook.required(case.finding.severity)
+            required = project.required_for(case.finding)
             step = plan.next_step(self._playbook, case, minutes=minutes, fixed_by=begun["fixed_by"], authors=authors, required=required)
             if step is None:
                 return {"case": case.id}
@@ -163,13 +168,15 @@ class Run:
             events += [event_adapter.validate_python(event) for event in done["events"]]
 
     async def _begin(self, project: Project, case_id: str, finding_id: str) -> Json:
-        finding = next(finding for finding in (await project.scan(project.base)).findings if finding.id == finding_id)
+        finding = next(finding for finding in (await project.scan(project.base)).known if finding.id == finding_id)
         event = FindingReported(run_id=self.id, case_id=case_id, at=_now(), finding=finding)
         await self._tell(event, f"{case_id}:0")
         return {"event": event.as_json(), "fixed_by": await self._fixed_by(project, finding)}
 
     async def _fixed_by(self, project: Project, finding: Finding) -> str:
-        """Return the case of this run whose proven patch already removes the finding."""
+        """Return the case of this run whose proven patch already removes the finding. Of an unseen one no scan can tell."""
+        if finding.unseen_by({scanner.name for scanner in project.kit.scanners}):
+            return ""
         for case in self._recorder.journal.cases(self.id):
             if case.finding.path != finding.path or case.finding.id == finding.id or not case.fixed or case.best is None:
                 continue
@@ -275,6 +282,10 @@ def run_folder(state: Path, run_id: str) -> Path:
     if "/" in run_id or run_id.startswith("."):
         raise StateError(f"{run_id!r} is no run id")
     return state / "runs" / run_id
+
+
+def _lane(finding: Finding) -> str:
+    return finding.path or finding.id
 
 
 def _now() -> datetime:

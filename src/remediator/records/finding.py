@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection
 from enum import StrEnum
 
 from remediator.records.record import Record
+
+ADVISORY, DESCRIBED = "advisory", "described"
+"""Who is named as the scanner of a finding that came as words."""
 
 
 class Severity(StrEnum):
@@ -76,10 +80,10 @@ class Finding(Record):
     fixes: tuple[SuggestedFix, ...] = ()
     aliases: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
-    contract: str = ""
-    """What must hold after the fix, in the words of whoever handed the finding in."""
     tool: str = ""
     """The program that found it, where the scanner only brings its report."""
+    contract: str = ""
+    """What must hold after the fix, in the words of whoever handed the finding in."""
 
     @classmethod
     def at(
@@ -123,6 +127,15 @@ class Finding(Record):
             aliases=aliases,
             references=references,
         )
+
+    def unseen_by(self, scanners: Collection[str]) -> bool:
+        """Return whether none of these scanners can find it again: it came as words, or from another scanner."""
+        return self.scanner in (ADVISORY, DESCRIBED) or self.scanner not in scanners
+
+    @property
+    def headline(self) -> str:
+        """Return the message's first line: what came as words may have many."""
+        return next((line.strip() for line in self.message.splitlines() if line.strip()), "")
 
     @property
     def path(self) -> str:

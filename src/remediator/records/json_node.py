@@ -14,13 +14,16 @@ _LIMIT = 64 * 1024 * 1024
 class JsonNode:
     """Typed access to parsed JSON. Every wrong type raises ConfigError naming the document, the path in it, and what is there."""
 
-    __slots__ = ("_key", "_parent", "document", "value")
+    __slots__ = ("_hint", "_key", "_parent", "document", "value")
 
-    def __init__(self, value: Any, document: str, parent: JsonNode | None = None, key: str | int = "") -> None:
+    def __init__(
+        self, value: Any, document: str, parent: JsonNode | None = None, key: str | int = "", *, hint: str = "it must be SARIF 2.1.0"
+    ) -> None:
         self.value = value
         self.document = document
         self._parent = parent
         self._key = key
+        self._hint: str = parent._hint if parent else hint
 
     @property
     def where(self) -> str:
@@ -33,17 +36,17 @@ class JsonNode:
         return f"{above}.{self._key}" if above else self._key
 
     @classmethod
-    def parse(cls, data: bytes, document: str, *, limit_bytes: int = _LIMIT) -> JsonNode:
-        """Parse JSON. Raises ConfigError where it is too large, not UTF-8, not JSON, or nested too deeply."""
+    def parse(cls, data: bytes, document: str, *, limit_bytes: int = _LIMIT, hint: str = "it must be SARIF 2.1.0") -> JsonNode:
+        """Parse JSON. Raises ConfigError, with this hint, where it is too large, not UTF-8, not JSON, or nested too deeply."""
         if len(data) > limit_bytes:
-            raise ConfigError(f"{document} is larger than {limit_bytes} bytes")
+            raise ConfigError(f"{document} is larger than {limit_bytes} bytes", hint=hint)
         try:
             value = json.loads(data.decode("utf-8-sig"), parse_constant=_refuse_constant)
         except RecursionError as error:
-            raise ConfigError(f"{document} is nested too deeply") from error
+            raise ConfigError(f"{document} is nested too deeply", hint=hint) from error
         except ValueError as error:
-            raise ConfigError(f"{document} is not JSON: {error}") from error
-        return cls(value, document)
+            raise ConfigError(f"{document} is not JSON: {error}", hint=hint) from error
+        return cls(value, document, hint=hint)
 
     def __contains__(self, key: str) -> bool:
         return isinstance(self.value, dict) and self.value.get(key) is not None
@@ -111,7 +114,7 @@ class JsonNode:
         """Raise ConfigError: this is not what was wanted."""
         kinds = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", int: "an integer", float: "a number"}
         found = kinds.get(type(self.value), "null")
-        raise ConfigError(f"{self.document}: {self.where or 'the document'} is {found}, not {wanted}", hint="it must be SARIF 2.1.0")
+        raise ConfigError(f"{self.document}: {self.where or 'the document'} is {found}, not {wanted}", hint=self._hint)
 
 
 def _refuse_constant(name: str) -> NoReturn:

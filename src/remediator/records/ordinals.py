@@ -30,5 +30,7 @@ def _place(finding: Finding) -> tuple[str, int, int, int, int]:
 def _with_ordinal(finding: Finding, ordinal: int) -> Finding:
     if finding.ordinal == ordinal:
         return finding
-    parts = {name: getattr(finding, name) for name in type(finding).model_fields if name not in ("id", "key", "ordinal", "tool")}
-    return Finding.at(ordinal=ordinal, **parts).model_copy(update={"tool": finding.tool})
+    parts = {
+        name: getattr(finding, name) for name in type(finding).model_fields if name not in ("id", "key", "ordinal", "tool", "contract")
+    }
+    return Finding.at(ordinal=ordinal, **parts).model_copy(update={"tool": finding.tool, "contract": finding.contract})

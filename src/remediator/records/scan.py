@@ -40,8 +40,21 @@ class ScanReport(Record):
     """File ending to number of files that no scanner covers."""
     scanners: dict[str, str] = {}
     """Scanner name to a version or digest of what ran, rules included."""
+    supplied: tuple[Finding, ...] = ()
+    """What was handed in with the request: no scanner of this run need have seen it, so no re-scan is compared with it."""
+
+    @property
+    def known(self) -> tuple[Finding, ...]:
+        """Return every finding there is: what was handed in, then what was found besides. What is both is told as found."""
+        found = {finding.id: finding for finding in self.findings}
+        given = {finding.id: _as_found(finding, found.get(finding.id)) for finding in self.supplied}
+        return tuple({**given, **{key: item for key, item in found.items() if key not in given}}.values())
 
     @property
     def complete(self) -> bool:
         """Return whether every file that a scanner claims was read to the end."""
         return not self.unchecked
+
+
+def _as_found(given: Finding, found: Finding | None) -> Finding:
+    return found.model_copy(update={"contract": given.contract}) if found else given

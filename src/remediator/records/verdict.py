@@ -75,6 +75,12 @@ class Verdict(Record):
     checks: tuple[Check, ...] = ()
 
     @property
+    def shown(self) -> bool:
+        """Return whether something shows that the flaw is gone: a scanner that saw it before, or a reproducer (E4)."""
+        reproduced = self.level is not None and self.level >= EvidenceLevel.E4
+        return reproduced or not _says_unseen(self.checks)
+
+    @property
     def sufficient(self) -> bool:
         """Return whether the patch may be handed over as proven."""
         return self.outcome is Outcome.verified and self.level is not None and self.level >= self.required
@@ -93,6 +99,8 @@ def fold(
     `expected` names every check of the playbook with its level. One that is missing from `checks` counts as not_run. A level with
     no expected check at all is not reached, and caps the ladder there. Any failed check rejects, whatever passed above it, also one
     that nobody expected. Of several answers under one name the worst counts; one at another level than expected proves nothing.
+
+    A check whose evidence has `shown: false` cannot show that the flaw is gone; below E4 the verdict then says that nothing does.
     """
     ladder = (*(_answer(name, level, checks) for name, level in expected), *_unexpected(checks, expected))
     level = _reached(ladder)
@@ -110,18 +118,23 @@ def fold(
     else:
         # What was proven stands; what is missing above it caps the level and is told.
         outcome, told = Outcome.verified, gap
+    reason = told.reason if told else ("" if ladder else "nothing-expected")
+    summary = f"{told.name}: {told.summary}" if told else ("" if ladder else "the playbook names no check")
+    if outcome is Outcome.verified and (level is None or level < EvidenceLevel.E4) and _says_unseen(ladder):
+        reason, summary = reason or "not-shown", f"{_NOT_SHOWN}; {summary}" if summary else _NOT_SHOWN
     return Verdict(
         patch_id=patch_id,
         finding_id=finding_id,
         outcome=outcome,
         level=None if failed else level,
         required=required,
-        reason=told.reason if told else ("" if ladder else "nothing-expected"),
-        summary=f"{told.name}: {told.summary}" if told else ("" if ladder else "the playbook names no check"),
+        reason=reason,
+        summary=summary,
         checks=ladder,
     )
 
 
+_NOT_SHOWN = "not shown: no scanner sees this flaw, and no reproducer shows that it is gone"
 _WORST_FIRST = (CheckStatus.failed, CheckStatus.infra_error, CheckStatus.inconclusive, CheckStatus.not_run, CheckStatus.passed)
 
 
@@ -140,6 +153,10 @@ def _unexpected(checks: Sequence[Check], expected: Sequence[tuple[str, EvidenceL
     """Return the failed checks that the playbook does not name: they prove nothing, but speak against the patch."""
     names = {name for name, _ in expected}
     return tuple(check for check in checks if check.name not in names and check.status is CheckStatus.failed)
+
+
+def _says_unseen(checks: Sequence[Check]) -> bool:
+    return any(check.evidence.get("shown") is False for check in checks)
 
 
 def _first(ladder: Sequence[Check], status: CheckStatus) -> Check | None:

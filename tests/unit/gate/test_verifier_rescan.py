@@ -144,10 +144,32 @@ async def test_a_finding_that_the_base_scan_does_not_show_cannot_be_shown_gone(j
 async def test_a_finding_in_words_passes_on_nothing_new_only_and_says_so(judged) -> None:
     words = Finding.at(rule_id="CVE-1", scanner="advisory", message="bad", location=None, snippet="")
     check = await judged((FLAW, OTHER), finding=words)
-    assert check.status is CheckStatus.passed
-    assert "not shown" in check.summary
+    assert (check.status, check.evidence["shown"]) == (CheckStatus.passed, False)
+    assert check.summary == "no scanner sees this flaw; nothing new appeared"
     worse = await judged((FLAW, OTHER, at(2, "eval(q)", rule="eval")), finding=words)
     assert worse.reason == "new-finding"
+
+
+async def test_a_finding_of_a_scanner_that_does_not_run_is_unseen(judged) -> None:
+    foreign = FLAW.model_copy(update={"scanner": "other"})
+    check = await judged((OTHER,), finding=foreign)
+    assert (check.status, check.evidence["shown"]) == (CheckStatus.passed, False)
+    same_place = await judged((FLAW, OTHER), finding=foreign)
+    assert same_place.reason == "finding-remains"
+    assert "shown" not in (await judged((OTHER,))).evidence
+
+
+async def test_a_finding_that_the_base_scan_lacks_is_not_made_good_by_handing_it_in(judged) -> None:
+    check = await judged((OTHER,), found=(OTHER,))
+    assert (check.status, check.reason) == (CheckStatus.inconclusive, "finding-not-in-base")
+
+
+async def test_an_unseen_flaw_in_files_that_nobody_reads_carries_a_warning(judged) -> None:
+    words = Finding.at(rule_id="CVE-1", scanner="advisory", message="bad", location=None, snippet="")
+    diff = "--- a/p.html\n+++ b/p.html\n@@ -1 +1 @@\n-a\n+b\n"
+    check = await judged((), finding=words, diff=diff, files={"p.html": "a\n"}, after={"p.html": "b\n"}, covered=())
+    assert check.status is CheckStatus.passed
+    assert check.evidence["warning"] == "no scanner reads any of the changed files"
 
 
 async def test_without_a_scanner_nothing_was_run(judged) -> None:

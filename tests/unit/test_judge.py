@@ -1,0 +1,40 @@
+"""What level the judge asks for."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from remediator.engine.judge import judge
+from remediator.errors import PatchError
+from remediator.records import Check, EvidenceLevel, Finding, Patch
+
+
+def _project() -> Any:
+    def apply(base: object, diff: str) -> None:
+        raise PatchError("does not apply")
+
+    kit = SimpleNamespace(scanners=(SimpleNamespace(name="semgrep"),), verifiers=(), expected=lambda: ())
+    return SimpleNamespace(store=SimpleNamespace(apply=apply), base=None, kit=kit)
+
+
+@pytest.mark.parametrize(
+    ("scanner", "asked", "required"),
+    [
+        ("semgrep", EvidenceLevel.E2, EvidenceLevel.E2),
+        ("advisory", EvidenceLevel.E2, EvidenceLevel.E4),
+        ("described", EvidenceLevel.E3, EvidenceLevel.E4),
+        ("bandit", EvidenceLevel.E0, EvidenceLevel.E4),
+        ("advisory", EvidenceLevel.E5, EvidenceLevel.E5),
+    ],
+)
+async def test_an_unseen_flaw_needs_a_reproducer_whatever_was_asked_for(scanner, asked, required) -> None:
+    finding = Finding.at(rule_id="r", scanner=scanner, message="m", location=None, snippet="")
+    patch = Patch.of(finding_id=finding.id, fixer="f", title="t", diff="d")
+
+    async def on_check(check: Check) -> None:
+        pass
+
+    assert (await judge(_project(), finding, patch, asked, on_check)).required is required
