@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-import re
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -20,13 +19,11 @@ from remediator.llm.address import checked_url, is_loopback
 from remediator.llm.answer import Answer, TryAgainError
 from remediator.llm.exchange import Question, ask, open_session
 from remediator.llm.failure import Refusal, failure
+from remediator.llm.more_headers import check_headers, is_token
 from remediator.llm.waiting import wait_seconds
 from remediator.records import Spend
 from remediator.records.record import canonical_json
 from remediator.redact import Redactor, printable
-
-_NOT_YOURS = re.compile(r"(?i).*(auth|api-?key|token|secret|cookie).*|host|connection|content-.*|transfer-.*|accept-.*|idempotency-key")
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
 class HttpLlm(Llm):
@@ -74,11 +71,7 @@ class HttpLlm(Llm):
     @field_validator("headers")
     @classmethod
     def _harmless(cls, headers: dict[str, str]) -> dict[str, str]:
-        for name, value in headers.items():
-            if not _TOKEN.fullmatch(name) or not value.isprintable():
-                raise ValueError(f"{name!r} is no header")
-            if _NOT_YOURS.fullmatch(name):
-                raise ValueError(f"{name!r} may not be set here; a key belongs into `key`")
+        check_headers(headers)
         return headers
 
     @abstractmethod
@@ -174,7 +167,7 @@ class HttpLlm(Llm):
         }
         headers["Accept"] = "text/event-stream" if self.stream else "application/json"
         if prompt.key:
-            headers["Idempotency-Key"] = prompt.key if _TOKEN.fullmatch(prompt.key) else hashlib.sha256(prompt.key.encode()).hexdigest()
+            headers["Idempotency-Key"] = prompt.key if is_token(prompt.key) else hashlib.sha256(prompt.key.encode()).hexdigest()
         return Question(
             url=f"{self.base_url}/{self.path().lstrip('/')}",
             headers={**headers, **(self.key_headers(key) if key else {})},
