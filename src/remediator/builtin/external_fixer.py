@@ -70,18 +70,19 @@ class ExternalAgentFixer(Fixer):
         desk = _Desk(workspace.llm(self.llm), self.questions)
         async with workspace.sandbox(setup=self.setup) as sandbox:
             await sandbox.write(_PROMPT, _task(finding, workspace, history).encode("utf-8", "surrogateescape"))
-            relay = Relay(sandbox, desk.answer)
-            result = await self._run(sandbox, relay)
-            if desk.spent:
-                return json.dumps({"declined": ReasonCode.budget.value, "detail": desk.spent})
-            if result.status is not ExecStatus.exited:
-                return json.dumps({"declined": ReasonCode.could_not_check.value, "detail": f"the agent ended with {result.status}"})
-            workspace.note(
-                "the agent ended", exit_code=result.exit_code, questions=desk.asked, log=workspace.keep("agent.log", result.stdout)
-            )
-            return await _edits(sandbox, workspace)
+            return await self._served(sandbox, workspace, desk)
 
-    async def _run(self, sandbox: Sandbox, relay: Relay) -> ExecResult:
+    async def _left(self, sandbox: Sandbox, workspace: Workspace, desk: _Desk, result: ExecResult) -> str:
+        if desk.spent:
+            return json.dumps({"declined": ReasonCode.budget.value, "detail": desk.spent})
+        if result.status is not ExecStatus.exited:
+            return json.dumps({"declined": ReasonCode.could_not_check.value, "detail": f"the agent ended with {result.status}"})
+        log = workspace.keep("agent.log", result.stdout)
+        workspace.note("the agent ended", exit_code=result.exit_code, questions=desk.asked, log=log)
+        return await _edits(sandbox, workspace)
+
+    async def _served(self, sandbox: Sandbox, workspace: Workspace, desk: _Desk) -> str:
+        relay = Relay(sandbox, desk.answer)
         ready = asyncio.Event()
         serving = asyncio.ensure_future(relay.serve(self.seconds + 60, ready))
         waiting = asyncio.ensure_future(ready.wait())
@@ -98,8 +99,9 @@ class ExternalAgentFixer(Fixer):
             if serving.done() and not running.done():
                 running.cancel()
                 serving.result()
-            return await running
+            return await self._left(sandbox, workspace, desk, await running)
         finally:
+            # Only when all is read: a command that is cancelled takes the sandbox with it.
             for task in (serving, waiting):
                 task.cancel()
             await asyncio.gather(serving, waiting, return_exceptions=True)

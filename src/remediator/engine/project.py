@@ -26,6 +26,7 @@ from remediator.records.reproducer import Acceptance, Reproducer
 from remediator.records.scan import Covered, ScanReport, Unchecked
 from remediator.records.source import Source
 from remediator.records.verdict import EvidenceLevel
+from remediator.redact import Redactor
 
 Note = Callable[..., None]
 
@@ -34,7 +35,17 @@ class Project:
     """What the steps of a run share. Results are kept by content, so a resumed run measures nothing twice."""
 
     def __init__(
-        self, *, source: Source, store: GitStore, base: Tree, kit: Kit, artefacts: ArtefactStore, state: Path, hints: Hints, note: Note
+        self,
+        *,
+        source: Source,
+        store: GitStore,
+        base: Tree,
+        kit: Kit,
+        artefacts: ArtefactStore,
+        state: Path,
+        hints: Hints,
+        note: Note,
+        redact: Callable[[str], str] | None = None,
     ) -> None:
         self.source = source
         self.store = store
@@ -43,6 +54,7 @@ class Project:
         self.artefacts = artefacts
         self.hints = hints
         self.note = note
+        self.redact = redact or Redactor()
         self._state = state
         self._scans: dict[tuple[str, tuple[str, ...] | None], ScanReport] = {}
         self._baseline: Baseline | None = None

@@ -256,6 +256,7 @@ async def open_project(source: Source, kit: Kit, settings: Settings, note: Calla
         state=settings.state,
         hints=hints,
         note=note,
+        redact=lambda text: settings.redactor()(text),
     )
 
 

@@ -27,7 +27,9 @@ def seal_case(project: Project, case: Case, reason: ReasonCode, detail: str, sta
         baseline=project.measured,
         tools=tools_of(project),
         at=datetime.now(UTC),
-        scrub=Scrubber(paths={str(state): "state", **({project.source.uri: "source"} if project.source.uri.startswith("/") else {})}),
+        scrub=Scrubber(
+            project.redact, paths={str(state): "state", **({project.source.uri: "source"} if project.source.uri.startswith("/") else {})}
+        ),
     )
     return write(state / "bundles" / case.id, content, signing_key(state / "keys"))
 

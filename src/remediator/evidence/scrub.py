@@ -25,7 +25,7 @@ _PUBLIC = re.compile(r"(?i)(?:https|http|ssh|git|git\+https|git\+ssh)://|pkg:|[\
 class Scrubber:
     """Blanks secrets, and replaces every host folder that was named to it by its label; `paths` maps folder to label."""
 
-    def __init__(self, redactor: Redactor | None = None, paths: Mapping[str, str] | None = None) -> None:
+    def __init__(self, redactor: Callable[[str], str] | None = None, paths: Mapping[str, str] | None = None) -> None:
         self._redactor = redactor or Redactor()
         known = {folder.rstrip("/"): label for folder, label in (paths or {}).items() if len(folder.rstrip("/")) > 1}
         self._paths = tuple(
