@@ -130,7 +130,7 @@ async def test_from_finding_to_e5_with_a_wrong_patch_on_the_way(app: Any, projec
     assert case.acceptance.variants == ("test_flaw.py::test_variant_list",)
     heard = [message["text"] for entry in calls for message in entry.said["messages"] if message["role"] == "tool"]
     assert "ModuleNotFoundError" in heard[0] and "not-red" in heard[1]
-    ran = next(text for text in heard if "calc" in text and "exit" in text)
+    ran = next(text for text in heard if text.startswith("exit"))
     assert "docker.sock" not in ran and "unreachable" in ran.lower()
     assert case.spend.usd == sum((entry.spend.usd for entry in calls), Decimal(0))
 
