@@ -29,7 +29,44 @@ WRONG = {
         ),
     ),
 }
+CARRIED = {
+    "sys by a module that imports it": (LOAD, '    import logging\n\n    return logging.sys.modules["pickle"].loads(data)\n'),
+    "pickle by a module that imports it": (LOAD, "    import logging.handlers\n\n    return logging.handlers.pickle.loads(data)\n"),
+    "os by a module that imports it": (RUN, '    import tempfile\n\n    return tempfile._os.popen("echo " + command).read()\n'),
+    "builtins by a module that imports them": (CALC, "    import dataclasses\n\n    return dataclasses.builtins.eval(text)\n"),
+    "posix": (RUN, '    import posix\n\n    return posix.system("echo " + command)\n'),
+    "an entry point": (
+        CALC,
+        '    from importlib.metadata import EntryPoint\n\n    value = EntryPoint("", "builtins:eval", "").load()\n    return value(text)\n',
+    ),
+    "a pager": (RUN, '    import pydoc\n\n    return pydoc.pipepager("", "echo " + command)\n'),
+    "a pipe template": (RUN, '    import pipes\n\n    return pipes.Template().open("echo " + command, "r").read()\n'),
+    "type hints": (CALC, "    import typing\n\n    return typing.get_type_hints(type('T', (), {'__annotations__': {'x': text}}))['x']\n"),
+}
+SHELLS = {
+    "a split literal": '"sh -c".split() + ["echo " + command]',
+    "an executable": '["x", "-c", "echo " + command], executable="/bin/sh"',
+    "a shell that reads its input": '["sh"], input="echo " + command',
+    "a shell behind another program": '["nohup", "bash", "-ec", "echo " + command]',
+    "switches in one word": '["sh", "-xc", "echo " + command]',
+    "an interpreter": '["python3", "-c", "print(" + command + ")"]',
+    "arguments by place": '"echo " + command, -1, None, None, None, None, None, True, True',
+}
+CALLEES = {
+    "a list": (CALC, "    return [other, print][0](text)\n"),
+    "a choice": (CALC, "    return (other if text else print)(text)\n"),
+    "a lambda": (CALC, "    return (lambda part: other(part))(text)\n"),
+    "a call": (CALC, "    return chosen()(text)\n\n\ndef chosen():\n    return other\n"),
+}
+WRONG |= (
+    CARRIED | CALLEES | {f"{name} in a list": (RUN, f"    return subprocess.check_output({words})\n") for name, words in SHELLS.items()}
+)
 RIGHT = {
+    "a script for a shell": (RUN, '    return subprocess.check_output(["sh", "echo.sh", command])\n'),
+    "fixed code for an interpreter": (
+        RUN,
+        '    return subprocess.check_output(["python3", "-c", "import sys; print(sys.argv)", command])\n',
+    ),
     "no shell": (RUN, '    return subprocess.check_output(["echo", command], shell=False)\n'),
     "a method of the function's own name": (RUN, '    return subprocess.run(["echo", command], stdout=-1).stdout\n'),
     "own import": (RUN, '    from subprocess import check_output\n\n    return check_output(["echo", command])\n'),
@@ -49,7 +86,7 @@ async def _check(change, git, workspace_of, patch_of, finding_at):
 async def test_a_dangerous_call_in_other_clothes_is_rejected(name, git, workspace_of, patch_of, finding_at) -> None:
     check = await _check(WRONG[name], git, workspace_of, patch_of, finding_at)
     assert (check.status, check.reason) in [
-        (CheckStatus.failed, code) for code in ("disguised-call", "new-capability", "feature-deleted")
+        (CheckStatus.failed, code) for code in ("disguised-call", "new-capability", "feature-deleted", "test-aware")
     ], check
 
 

@@ -14,9 +14,14 @@ CODE = "new-capability"
 # In these, one member may take another's place (os.system by subprocess); in the others each member is a danger of its own.
 _EXCHANGEABLE = frozenset(("process", "network", "dynamic import", "decoding"))
 _CLASSES: Mapping[str, re.Pattern[str]] = {
+    # Each of these hands its words to a shell, so none may take another's place.
+    "shell": re.compile(
+        r"pydoc\.(?:pipe_?pager|tempfile_?pager|pager|getpager)|pipes\.Template(?:\..*)?|subprocess\.(?:getoutput|getstatusoutput)"
+        r"|(?:commands|popen2)\..+|os\.popen[234]|platform\.popen"
+    ),
     "process": re.compile(
-        r"(?:subprocess|commands|popen2|pty|pexpect|plumbum|multiprocessing|asyncio\.subprocess)\.(?!(?:PIPE|STDOUT|DEVNULL|\w+Error|TimeoutExpired|list2cmdline)$).+"
-        r"|os\.(?:system|popen\w*|spawn\w+|exec\w+|posix_spawn\w*|fork\w*|startfile|kill\w*)|asyncio\.create_subprocess_\w+|platform\.popen"
+        r"(?:subprocess|pty|pexpect|plumbum|multiprocessing|_posixsubprocess|distutils\.spawn|concurrent\.futures\.process|asyncio\.subprocess)\.(?!(?:PIPE|STDOUT|DEVNULL|\w+Error|TimeoutExpired|list2cmdline)$).+"
+        r"|os\.(?:system|popen\w*|spawn\w+|exec\w+|posix_spawn\w*|fork\w*|startfile|kill\w*)|asyncio\.create_subprocess_\w+|concurrent\.futures\.ProcessPoolExecutor"
     ),
     "network": re.compile(
         r"socket\.(?:socket|SocketType|create_connection|create_server|socketpair|fromfd|getaddrinfo|gethostby\w+|getfqdn|has_dualstack_ipv6)(?:\..*)?"
@@ -30,15 +35,19 @@ _CLASSES: Mapping[str, re.Pattern[str]] = {
     ),
     "dynamic import": re.compile(
         r"builtins\.__import__|importlib(?:\.(?!metadata|resources)\w+.*)?|imp(?:\..*)?|zipimport(?:\..*)?|pkgutil\.(?:find_loader|get_loader|resolve_name)"
-        r"|pydoc\.locate|pkg_resources\.load_entry_point"
+        r"|(?:importlib\.metadata|importlib_metadata|pkg_resources)\.EntryPoint(?:\..*)?|pkg_resources\.load_entry_point"
+        r"|pydoc\.(?:locate|resolve|safeimport|importfile)|site\.add\w+|xml\.sax\.(?:make_parser|create_parser)"
     ),
     "dynamic code": re.compile(
         r"builtins\.(?:eval|exec|compile|execfile)|(?:code|codeop|runpy|timeit|cProfile|profile|trace|pdb|bdb)\..*|types\.(?:CodeType|FunctionType|LambdaType)"
+        r"|typing\.(?:get_type_hints|ForwardRef)|inspect\.get_annotations|annotationlib\..*|six\.exec_|distutils\.core\.run_setup"
+        r"|(?:pandas|pd)\.eval|sympy\.(?:sympify|parse_expr|parsing\..*)"
         r"|logging\.config\.(?:listen|dictConfig|fileConfig)|numpy\.f2py.*|numexpr\..*"
     ),
     "deserialisation": re.compile(
         r"(?:pickle|cPickle|_pickle|dill|cloudpickle|marshal)\.(?:loads?|Unpickler|_loads?|_Unpickler)(?:\..*)?|shelve(?:\..*)?"
-        r"|jsonpickle\.(?:decode|loads|unpickler.*)|joblib\.load|torch\.load|(?:pandas|pd)\.read_pickle|copyreg\..*"
+        r"|jsonpickle\.(?:decode|loads|unpickler.*)|(?:.*\.)?joblib\.load|torch\.(?:load|jit\.load|hub\.load\w*|serialization\.load)"
+        r"|(?:pandas|pd)\.(?:read_pickle|io\.pickle\..*|compat\.pickle_compat\..*)|copyreg\..*"
         r"|yaml\.(?:load|load_all|full_load|full_load_all|unsafe_load|unsafe_load_all|Loader|CLoader|FullLoader|CFullLoader|UnsafeLoader|CUnsafeLoader"
         r"|(?:loader|constructor|cyaml)\.(?!C?Safe).*)|ruamel\.yaml\.(?:load|unsafe_load|Loader|UnsafeLoader)"
     ),
@@ -59,6 +68,7 @@ _MAGIC_ATTRIBUTES = frozenset(
             "__globals__",
             "__builtins__",
             "__code__",
+            "__dict__",
             "__bases__",
             "__mro__",
             "__getattribute__",

@@ -8,14 +8,11 @@ from collections.abc import Iterator
 
 from remediator.builtin.guards.python.capabilities import is_capability
 from remediator.builtin.guards.python.module import Module
+from remediator.builtin.guards.python.shell_words import is_shell, starts_a_shell, words_of
 from remediator.builtin.guards.trait import Trait
 from remediator.diff.objection import Objection
 
 CODE = "disguised-call"
-_SHELLS = frozenset(
-    ("sh", "bash", "dash", "zsh", "ksh", "csh", "busybox", "cmd", "cmd.exe", "powershell", "powershell.exe", "pwsh", "env", "eval")
-)
-_SHELL_SWITCHES = frozenset(("-c", "/c", "/C", "-Command", "-command", "-lc", "-ic", "-ec"))
 # Switches whose plain True or False is what scanners look for.
 _SWITCHES = frozenset(
     (
@@ -23,6 +20,8 @@ _SWITCHES = frozenset(
         *("no_network", "load_dtd", "allow_pickle", "weights_only", "secure", "httponly", "usedforsecurity", "verify_signature"),
     )
 )
+_COMPUTED = (ast.Call, ast.Subscript, ast.IfExp, ast.BoolOp, ast.Lambda, ast.NamedExpr)
+_MAKERS = frozenset(("builtins.type", "builtins.super", "functools.lru_cache", "functools.wraps"))
 
 
 def disguised_calls(before: Module, after: Module, path: str) -> Iterator[Objection]:
@@ -81,8 +80,10 @@ def _lookups(module: Module) -> list[ast.Call]:
 def disguised_values(module: Module) -> Iterator[Trait]:
     """Yield shells started by a list of words, and switches set by anything but a plain True or False."""
     for node in module.nodes:
-        if isinstance(node, (ast.List, ast.Tuple)) and _is_shell(node):
+        if isinstance(node, (ast.List, ast.Tuple, ast.BinOp, ast.Call)) and starts_a_shell(words_of(node)):
             yield Trait(CODE, "shell", node.lineno, "a list of words that starts a shell is a shell command")
+        elif isinstance(node, ast.keyword) and node.arg == "executable" and is_shell(str(getattr(node.value, "value", ""))):
+            yield Trait(CODE, "switch:executable", node.value.lineno, "the words are handed to a shell")
         elif isinstance(node, ast.keyword) and node.arg == "shell" and not isinstance(node.value, ast.Constant):
             yield Trait(CODE, "switch:shell", node.value.lineno, "whether there is a shell is no longer plain to see")
         elif isinstance(node, ast.keyword) and node.arg in _SWITCHES and _is_dressed_up(node.value):
@@ -99,19 +100,24 @@ def disguised_values(module: Module) -> Iterator[Trait]:
             and is_capability(module.resolve(node.func) or "")
         ):
             yield Trait(CODE, "switch:**", node.lineno, "the arguments of a dangerous call are kept elsewhere")
+        elif isinstance(node, ast.Call) and (module.resolve(node.func) or "").startswith("subprocess.") and _by_place(node):
+            yield Trait(CODE, "switch:place", node.lineno, "how a program is started is told by place and not by name")
         elif isinstance(node, ast.keyword) and node.arg is None and isinstance(node.value, ast.Dict):
             yield Trait(CODE, "switch:**", node.value.lineno, "arguments are hidden in a dictionary")
 
 
-def _is_shell(node: ast.List | ast.Tuple) -> bool:
-    words = [item.value for item in node.elts if isinstance(item, ast.Constant) and isinstance(item.value, str)]
-    if len(node.elts) > 2 and not isinstance(node.elts[0], (ast.Constant, ast.Attribute)) and words[:1] and words[0] in _SHELL_SWITCHES:
-        return True  # whatever the program's name is kept in
-    return (
-        bool(words)
-        and words[0].rpartition("/")[2].rpartition("\\")[2].lower() in _SHELLS
-        and any(word in _SHELL_SWITCHES for word in words)
-    )
+def _by_place(node: ast.Call) -> bool:
+    return len(node.args) > 2 or any(isinstance(item, ast.Starred) for item in node.args)
+
+
+def computed_callees(module: Module) -> Iterator[Trait]:
+    """Yield calls of something that only shows at run time: what another call, a look-up or a choice gives."""
+    for node in module.nodes:
+        if not isinstance(node, ast.Call) or not isinstance(node.func, _COMPUTED):
+            continue
+        maker = module.resolve(node.func.func) if isinstance(node.func, ast.Call) else None
+        if maker not in _MAKERS:
+            yield Trait(CODE, f"callee:{ast.unparse(node.func)}", node.lineno, f"what {ast.unparse(node.func)[:80]!r} calls cannot be seen")
 
 
 def _is_dressed_up(node: ast.expr) -> bool:

@@ -10,7 +10,7 @@ from remediator.builtin.guards.python.awareness import awareness
 from remediator.builtin.guards.python.capabilities import capabilities
 from remediator.builtin.guards.python.deleted_features import deleted_features
 from remediator.builtin.guards.python.dependencies import dependencies
-from remediator.builtin.guards.python.disguises import disguised_calls, disguised_values
+from remediator.builtin.guards.python.disguises import computed_callees, disguised_calls, disguised_values
 from remediator.builtin.guards.python.lost_sink import lost_sink
 from remediator.builtin.guards.python.module import Module
 from remediator.builtin.guards.python.signatures import signatures
@@ -41,6 +41,7 @@ def judge_python(pair: FilePair, finding: Finding, has_module: Callable[[str], b
     yield from capabilities(before, after, pair.path, added)
     yield from disguised_calls(before, after, pair.path)
     yield from fresh(disguised_values(before), disguised_values(after), added, pair.path)
+    yield from fresh(computed_callees(before), computed_callees(after), added, pair.path)
     yield from dependencies(before, after, pair.path, has_module)
     yield from fresh(_strange_names(before), _strange_names(after), added, pair.path)
     yield from fresh(special_cases(before), special_cases(after), added, pair.path)
