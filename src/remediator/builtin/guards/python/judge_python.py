@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 
 from remediator.builtin.guards.file_pair import FilePair
 from remediator.builtin.guards.python.awareness import awareness
+from remediator.builtin.guards.python.built_query import built_query
 from remediator.builtin.guards.python.capabilities import capabilities
 from remediator.builtin.guards.python.deleted_features import deleted_features
 from remediator.builtin.guards.python.dependencies import dependencies
 from remediator.builtin.guards.python.disguises import computed_callees, disguised_calls, disguised_values
 from remediator.builtin.guards.python.lost_sink import lost_sink
 from remediator.builtin.guards.python.module import Module
+from remediator.builtin.guards.python.same_weakness import same_weakness
 from remediator.builtin.guards.python.signatures import signatures
 from remediator.builtin.guards.python.special_cases import special_cases
 from remediator.builtin.guards.python.swallowed_errors import swallowed_errors
@@ -34,6 +36,8 @@ def judge_python(pair: FilePair, finding: Finding, has_module: Callable[[str], b
     added = pair.added_lines
     yield from deleted_features(before, after, pair.path)
     yield from lost_sink(before, after, finding, pair.path)
+    yield from built_query(before, after, finding, pair.path)
+    yield from fresh(same_weakness(before, finding), same_weakness(after, finding), added, pair.path)
     yield from fresh(unreachable(before, ()), unreachable(after, added), added, pair.path)
     yield from fresh(swallowed_errors(before), swallowed_errors(after), added, pair.path)
     yield from signatures(before, after, pair.path)
