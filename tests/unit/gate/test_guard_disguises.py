@@ -58,10 +58,23 @@ CALLEES = {
     "a lambda": (CALC, "    return (lambda part: other(part))(text)\n"),
     "a call": (CALC, "    return chosen()(text)\n\n\ndef chosen():\n    return other\n"),
 }
+READER = (
+    "    import io\n\n    class Reader(pickle.Unpickler):\n        def find_class(self, module, name):\n"
+    "{}\n    return Reader(io.BytesIO(data)).load()\n"
+)
+REFUSES = "            if {}:\n                raise pickle.UnpicklingError(name)\n            return super().find_class(module, name)\n"
+GIVES = "            if {}:\n                return super().find_class(module, name)\n            raise pickle.UnpicklingError(name)\n"
+WRONG |= {
+    "an unpickler that refuses nothing": (LOAD, READER.format(REFUSES.format("not module"))),
+    "an unpickler that refuses some": (LOAD, READER.format(REFUSES.format('name in ("system", "eval")'))),
+    "an unpickler that gives whole modules": (LOAD, READER.format(GIVES.format('module.startswith("builtins")'))),
+}
 WRONG |= (
     CARRIED | CALLEES | {f"{name} in a list": (RUN, f"    return subprocess.check_output({words})\n") for name, words in SHELLS.items()}
 )
 RIGHT = {
+    "an unpickler that gives what is listed": (LOAD, READER.format(GIVES.format('module == "builtins" and name in ("set", "range")'))),
+    "an unpickler that refuses what is not listed": (LOAD, READER.format(REFUSES.format('(module, name) not in (("builtins", "set"),)'))),
     "a script for a shell": (RUN, '    return subprocess.check_output(["sh", "echo.sh", command])\n'),
     "fixed code for an interpreter": (
         RUN,

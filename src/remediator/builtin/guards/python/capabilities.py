@@ -137,11 +137,32 @@ def _is_restricted_base(reference: Reference, module: Module) -> bool:
     """Return whether the reference is the base of a class that says by itself which names may be unpickled."""
     return any(
         reference.node in node.bases
-        and any(
-            isinstance(item, ast.FunctionDef) and item.name == "find_class" and any(isinstance(part, ast.Raise) for part in ast.walk(item))
-            for item in node.body
-        )
+        and any(isinstance(item, ast.FunctionDef) and item.name == "find_class" and _allows_by_list(item) for item in node.body)
         for node in module.classes.values()
+    )
+
+
+def _allows_by_list(node: ast.FunctionDef) -> bool:
+    """Return whether the function gives listed names and refuses the rest; to refuse some and give the rest is not enough."""
+    name = node.args.args[-1].arg if node.args.args else ""
+    for statement in node.body:
+        if isinstance(statement, ast.If) and isinstance(statement.body[-1], ast.Raise) and _is_asked(statement.test, name, ast.NotIn):
+            return True
+        if any(isinstance(part, ast.Return) for part in ast.walk(statement)):
+            listed = isinstance(statement, ast.If) and not statement.orelse and _is_asked(statement.test, name, ast.In)
+            if not listed:
+                return False
+    return isinstance(node.body[-1], ast.Raise)
+
+
+def _is_asked(test: ast.expr, name: str, operator: type[ast.cmpop]) -> bool:
+    joint = ast.And if operator is ast.In else ast.Or
+    parts = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, joint) else [test]
+    return any(
+        isinstance(part, ast.Compare)
+        and isinstance(part.ops[0], operator)
+        and any(isinstance(word, ast.Name) and word.id == name for word in ast.walk(part.left))
+        for part in parts
     )
 
 
