@@ -107,3 +107,28 @@ async def test_a_dangerous_call_in_other_clothes_is_rejected(name, git, workspac
 async def test_the_right_change_of_the_same_call_is_not(name, git, workspace_of, patch_of, finding_at) -> None:
     check = await _check(RIGHT[name], git, workspace_of, patch_of, finding_at)
     assert check.status is CheckStatus.passed, check
+
+
+READER_FILES = {
+    "pkg/reader.py": b"import pickle\n\n\ndef read(data):\n    return pickle.loads(data)\n",
+    "pkg/compat.py": b"try:\n    from pickle import loads\nexcept ImportError:\n    loads = None\n",
+    "pkg/__init__.py": b"",
+    "pkg/x.py": BASE.encode(),
+}
+
+
+@pytest.mark.parametrize(
+    ("come", "called"),
+    [
+        ("from pkg.reader import read\n", "read(data)"),
+        ("from . import reader\n", "reader.read(data)"),
+        ("from .reader import read as plain\n", "plain(data)"),
+        ("from .compat import loads\n", "loads(data)"),
+    ],
+)
+async def test_the_same_call_in_another_file_of_the_project_is_no_mend(come, called, git, workspace_of, patch_of, finding_at) -> None:
+    after = {**READER_FILES, "pkg/x.py": (come + BASE.replace("pickle.loads(data)", called)).encode()}
+    diff = git.diff(git.tree(READER_FILES), git.tree(after))
+    line = BASE[: BASE.index(LOAD)].count("\n") + 1
+    check = await GuardsVerifier().verify(finding_at("pkg/x.py", line, LOAD.strip()), patch_of(diff), workspace_of(READER_FILES, diff))
+    assert (check.status, check.reason) == (CheckStatus.failed, "feature-deleted"), check

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from remediator.builtin.guards.file_pair import FilePair
+from remediator.builtin.guards.project_modules import ProjectModules
 from remediator.builtin.guards.python.awareness import awareness
 from remediator.builtin.guards.python.built_query import built_query
 from remediator.builtin.guards.python.capabilities import capabilities
@@ -24,7 +25,7 @@ from remediator.diff.objection import Objection
 from remediator.records.finding import Finding
 
 
-def judge_python(pair: FilePair, finding: Finding, has_module: Callable[[str], bool]) -> Iterator[Objection]:
+def judge_python(pair: FilePair, finding: Finding, project: ProjectModules) -> Iterator[Objection]:
     """Yield what the Python guards have against one file's change.
 
     Raises UnreadableError where either side cannot be read.
@@ -35,7 +36,7 @@ def judge_python(pair: FilePair, finding: Finding, has_module: Callable[[str], b
     after = Module.read(pair.after)
     added = pair.added_lines
     yield from deleted_features(before, after, pair.path)
-    yield from lost_sink(before, after, finding, pair.path)
+    yield from lost_sink(before, after, finding, pair.path, project)
     yield from built_query(before, after, finding, pair.path)
     yield from fresh(same_weakness(before, finding), same_weakness(after, finding), added, pair.path)
     yield from fresh(unreachable(before, ()), unreachable(after, added), added, pair.path)
@@ -46,7 +47,7 @@ def judge_python(pair: FilePair, finding: Finding, has_module: Callable[[str], b
     yield from disguised_calls(before, after, pair.path)
     yield from fresh(disguised_values(before), disguised_values(after), added, pair.path)
     yield from fresh(computed_callees(before), computed_callees(after), added, pair.path)
-    yield from dependencies(before, after, pair.path, has_module)
+    yield from dependencies(before, after, pair.path, project)
     yield from fresh(_strange_names(before), _strange_names(after), added, pair.path)
     yield from fresh(special_cases(before), special_cases(after), added, pair.path)
 
