@@ -53,6 +53,9 @@ SHELLS = {
     "arguments by place": '"echo " + command, -1, None, None, None, None, None, True, True',
 }
 CALLEES = {
+    "a looked-up name": (CALC, "    value = TABLE[0]\n    return value(text)\n\n\nTABLE = [other]\n"),
+    "a name from a loop": (CALC, "    for value in (other,):\n        return value(text)\n"),
+    "a name from a call": (CALC, "    value = chosen()\n    return value(text)\n\n\ndef chosen():\n    return other\n"),
     "a list": (CALC, "    return [other, print][0](text)\n"),
     "a choice": (CALC, "    return (other if text else print)(text)\n"),
     "a lambda": (CALC, "    return (lambda part: other(part))(text)\n"),

@@ -48,7 +48,7 @@ _CLASSES: Mapping[str, re.Pattern[str]] = {
         r"(?:pickle|cPickle|_pickle|dill|cloudpickle|marshal)\.(?:loads?|Unpickler|_loads?|_Unpickler)(?:\..*)?|shelve(?:\..*)?"
         r"|jsonpickle\.(?:decode|loads|unpickler.*)|(?:.*\.)?joblib\.load|torch\.(?:load|jit\.load|hub\.load\w*|serialization\.load)"
         r"|(?:pandas|pd)\.(?:read_pickle|io\.pickle\..*|compat\.pickle_compat\..*)|copyreg\..*"
-        r"|yaml\.(?:load|load_all|full_load|full_load_all|unsafe_load|unsafe_load_all|Loader|CLoader|FullLoader|CFullLoader|UnsafeLoader|CUnsafeLoader"
+        r"|yaml\.(?:load|load_all|full_load|full_load_all|unsafe_load|unsafe_load_all|Loader|CLoader|FullLoader|CFullLoader|UnsafeLoader|CUnsafeLoader|YAMLObject.*"
         r"|(?:loader|constructor|cyaml)\.(?!C?Safe).*)|ruamel\.yaml\.(?:load|unsafe_load|Loader|UnsafeLoader)"
     ),
     "native code": re.compile(r"(?:ctypes|_ctypes|cffi|mmap)(?:\..*)?"),

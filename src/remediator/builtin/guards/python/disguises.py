@@ -123,13 +123,30 @@ def _arguments(node: ast.Call, module: Module) -> Iterator[Trait]:
 
 
 def computed_callees(module: Module) -> Iterator[Trait]:
-    """Yield calls of something that only shows at run time: what another call, a look-up or a choice gives."""
+    """Yield calls of something that only shows at run time: what another call, a look-up, a loop or a choice gives."""
+    kept = set(_computed_names(module))
     for node in module.nodes:
-        if not isinstance(node, ast.Call) or not isinstance(node.func, _COMPUTED):
+        if not isinstance(node, ast.Call):
             continue
-        maker = module.resolve(node.func.func) if isinstance(node.func, ast.Call) else None
-        if maker not in _MAKERS:
+        by_name = isinstance(node.func, ast.Name) and (module.owner(node), node.func.id) in kept
+        if by_name or (isinstance(node.func, _COMPUTED) and not _is_maker(node.func, module)):
             yield Trait(CODE, f"callee:{ast.unparse(node.func)}", node.lineno, f"what {ast.unparse(node.func)[:80]!r} calls cannot be seen")
+
+
+def _computed_names(module: Module) -> Iterator[tuple[str, str]]:
+    """Yield the names, each with its function, that are bound to what a call, a look-up, a loop or a choice gives."""
+    for node in module.nodes:
+        targets: list[ast.expr] = []
+        if isinstance(node, ast.Assign) and isinstance(node.value, _COMPUTED) and not _is_maker(node.value, module):
+            targets = node.targets
+        elif isinstance(node, (ast.For, ast.AsyncFor)):
+            targets = [node.target]
+        for target in targets:
+            yield from ((module.owner(node), part.id) for part in ast.walk(target) if isinstance(part, ast.Name))
+
+
+def _is_maker(node: ast.expr, module: Module) -> bool:
+    return isinstance(node, ast.Call) and module.resolve(node.func) in _MAKERS
 
 
 def _is_dressed_up(switch: str, node: ast.expr, module: Module) -> bool:
