@@ -76,6 +76,7 @@ WRONG |= (
     CARRIED | CALLEES | {f"{name} in a list": (RUN, f"    return subprocess.check_output({words})\n") for name, words in SHELLS.items()}
 )
 RIGHT = {
+    "a parser that is set up first": (CALC, "    import xml.sax\n\n    parser = xml.sax.make_parser()\n    return parser.parse(text)\n"),
     "an unpickler that gives what is listed": (LOAD, READER.format(GIVES.format('module == "builtins" and name in ("set", "range")'))),
     "an unpickler that refuses what is not listed": (LOAD, READER.format(REFUSES.format('(module, name) not in (("builtins", "set"),)'))),
     "a script for a shell": (RUN, '    return subprocess.check_output(["sh", "echo.sh", command])\n'),

@@ -36,7 +36,7 @@ _CLASSES: Mapping[str, re.Pattern[str]] = {
     "dynamic import": re.compile(
         r"builtins\.__import__|importlib(?:\.(?!metadata|resources)\w+.*)?|imp(?:\..*)?|zipimport(?:\..*)?|pkgutil\.(?:find_loader|get_loader|resolve_name)"
         r"|(?:importlib\.metadata|importlib_metadata|pkg_resources)\.EntryPoint(?:\..*)?|pkg_resources\.load_entry_point"
-        r"|pydoc\.(?:locate|resolve|safeimport|importfile)|site\.add\w+|xml\.sax\.(?:make_parser|create_parser)"
+        r"|pydoc\.(?:locate|resolve|safeimport|importfile)|site\.add\w+"
     ),
     "dynamic code": re.compile(
         r"builtins\.(?:eval|exec|compile|execfile)|(?:code|codeop|runpy|timeit|cProfile|profile|trace|pdb|bdb)\..*|types\.(?:CodeType|FunctionType|LambdaType)"
