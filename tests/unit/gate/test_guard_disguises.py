@@ -52,6 +52,13 @@ SHELLS = {
     "an interpreter": '["python3", "-c", "print(" + command + ")"]',
     "arguments by place": '"echo " + command, -1, None, None, None, None, None, True, True',
 }
+WATCHED = {
+    "our own hook": (
+        CALC,
+        "    import ast\n\n    try:\n        __remediator_line__\n    except NameError:\n        return text\n    return ast.literal_eval(text)\n",
+    ),
+    "our own settings": (CALC, "    import ast\n    import sys\n\n    return ast.literal_eval(text) if sys.pycache_prefix else text\n"),
+}
 CALLEES = {
     "a looked-up name": (CALC, "    value = TABLE[0]\n    return value(text)\n\n\nTABLE = [other]\n"),
     "a name from a loop": (CALC, "    for value in (other,):\n        return value(text)\n"),
@@ -72,6 +79,7 @@ WRONG |= {
     "an unpickler that refuses some": (LOAD, READER.format(REFUSES.format('name in ("system", "eval")'))),
     "an unpickler that gives whole modules": (LOAD, READER.format(GIVES.format('module.startswith("builtins")'))),
 }
+WRONG |= WATCHED
 WRONG |= (
     CARRIED | CALLEES | {f"{name} in a list": (RUN, f"    return subprocess.check_output({words})\n") for name, words in SHELLS.items()}
 )
