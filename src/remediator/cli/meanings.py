@@ -98,6 +98,7 @@ _CHECKS = {
     "contradiction": "One test was told to have ended in two ways: the results are not to be trusted.",
     "dependency-manifest": "The patch edits what says which dependencies are installed.",
     "disguised-call": "The dangerous call is still made, by another way that scanners do not see.",
+    "same-weakness": "What comes in place of the flaw is weak in the same way.",
     "does-not-apply": "The patch does not apply exactly to the base commit.",
     "empty-patch": "The patch changes nothing.",
     "feature-deleted": "A public name, or what a function did, is gone: deleting a feature is no fix.",
