@@ -84,6 +84,7 @@ _CHECKS = {
     "absolute-path": "The patch names a file by an absolute path.",
     "baseline-broken": "The base itself does not build in the same way, so nothing can be compared.",
     "baseline-incomplete": "A test run of the base did not come to its end, so nothing can be compared.",
+    "changed-lines-not-run": "The patch adds statements, and no test runs any of them.",
     "baseline-once": "The base was tested once only, so flaky tests are not known.",
     "binary": "The patch holds binary content, which nobody can review.",
     "build-failed": "The patched tree no longer builds.",
