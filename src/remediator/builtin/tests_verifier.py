@@ -126,6 +126,10 @@ def _compared(baseline: Baseline, run: TestRun, second: TestRun | None, worse: d
         evidence["unsteady"] = some(unsteady)
         told = f"{len(unsteady)} of {passing} tests ended differently in two runs of the patched tree"
         return Answer(CheckStatus.inconclusive, "flaky", told, evidence, artefacts)
+    if covered.warning:
+        # Tests that never touch the change say nothing about it: any replacement would pass them.
+        told = f"all {passing} tests that passed before pass, but {covered.warning}"
+        return Answer(CheckStatus.inconclusive, "changed-lines-not-run", told, evidence, artefacts)
     return Answer(CheckStatus.passed, "", f"all {passing} tests that passed before pass{covered.sentence}", evidence, artefacts)
 
 

@@ -101,3 +101,26 @@ async def test_errors_that_are_turned_into_another_are_told_and_pass(git, worksp
     check = await _check({"x.py": before}, {"x.py": before.replace(b"ValueError", b"Exception")}, git, workspace_of, patch_of, finding_at)
     assert check.status is CheckStatus.passed
     assert [note["code"] for note in check.evidence["notes"]] == ["swallow-all"]
+
+
+EXAMPLE = b'def half(x):\n    """Halve.\n\n    >>> half(3)\n    1.5\n    """\n    return x / 2\n'
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "old", "new"),
+    [
+        ("x.py", EXAMPLE, b"1.5", b"1"),
+        ("x.py", EXAMPLE, b"    >>> half(3)\n    1.5\n", b""),
+        ("x.py", EXAMPLE, b"half(3)", b"half(3)  # doctest: +SKIP"),
+        ("README.rst", b"Use it:\n\n>>> half(3)\n1.5\n", b"1.5", b"1"),
+    ],
+)
+async def test_an_example_that_is_a_test_may_not_change(path, before, old, new, git, workspace_of, patch_of, finding_at) -> None:
+    check = await _check({path: before}, {path: before.replace(old, new)}, git, workspace_of, patch_of, finding_at)
+    assert "test-edit" in [objection["code"] for objection in check.evidence["objections"]], check
+
+
+async def test_code_beside_an_example_may_change(git, workspace_of, patch_of, finding_at) -> None:
+    after = EXAMPLE.replace(b"x / 2", b"float(x) / 2").replace(b"Halve.", b"Halve a number.")
+    check = await _check({"x.py": EXAMPLE}, {"x.py": after}, git, workspace_of, patch_of, finding_at)
+    assert check.status is CheckStatus.passed, check

@@ -15,7 +15,7 @@ P, F, E, S, X = TestOutcome.passed, TestOutcome.failed, TestOutcome.error, TestO
 
 
 def _run(
-    problems: tuple[str, ...] = (), lines: tuple[int, ...] = (), complete: bool | None = None, image: str = "", **results: TestOutcome
+    problems: tuple[str, ...] = (), lines: tuple[int, ...] = (6,), complete: bool | None = None, image: str = "", **results: TestOutcome
 ) -> TestRun:
     done = complete if complete is not None else not [problem for problem in problems if problem != "no-tests"]
     return TestRun(complete=done, problems=problems, results=results, lines_run={"x.py": lines}, image=image)
@@ -90,9 +90,10 @@ async def test_another_image_is_no_comparison(tmp_path, patch_of, finding_at) ->
 
 
 @pytest.mark.parametrize(("lines", "executed"), [((), 0), ((6,), 1), ((5, 6), 1)])
-async def test_coverage_of_the_changed_lines_is_told(lines, executed, tmp_path, patch_of, finding_at) -> None:
+async def test_tests_that_do_not_run_the_change_do_not_prove_it(lines, executed, tmp_path, patch_of, finding_at) -> None:
     check = await _check(tmp_path, patch_of, finding_at, BASE, _run(lines=lines, a=P, b=P))
-    assert check.status is CheckStatus.passed
+    assert check.status is (CheckStatus.passed if executed else CheckStatus.inconclusive)
+    assert check.reason == ("" if executed else "changed-lines-not-run")
     assert check.evidence["changed_lines"] == {"executed": executed, "total": 1}
     assert ("no test runs any changed line" in check.summary) is (executed == 0)
     assert ("warning" in check.evidence) is (executed == 0)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from remediator.builtin.guards.file_pair import FilePair
+from remediator.builtin.guards.project_modules import ProjectModules
 from remediator.builtin.guards.python import UnreadableError, judge_python
 from remediator.builtin.guards.python.judge_python import is_same_code
 from remediator.builtin.guards.text_guards import text_guards
@@ -22,7 +23,7 @@ class Judgement(NamedTuple):
     depth: dict[str, str]
 
 
-def judge(pairs: Sequence[FilePair], finding: Finding, has_module: Callable[[str], bool], *, max_line_length: int = 500) -> Judgement:
+def judge(pairs: Sequence[FilePair], finding: Finding, project: ProjectModules, *, max_line_length: int = 500) -> Judgement:
     """Return what all guards have against a patch. Blocks for as long as parsing takes."""
     found: list[Objection] = []
     unread: dict[str, str] = {}
@@ -32,7 +33,7 @@ def judge(pairs: Sequence[FilePair], finding: Finding, has_module: Callable[[str
         depth[pair.path] = "generic"
         if pair.language == "python":
             try:
-                found += judge_python(pair, finding, has_module)
+                found += judge_python(pair, finding, project)
                 depth[pair.path] = "python"
             except (UnreadableError, RecursionError) as error:
                 unread[pair.path] = str(error)[:200] or type(error).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from remediator.contracts.tree import Tree, TreeEntry
 from remediator.diff.roles import is_test
@@ -55,6 +56,18 @@ class ProjectModules:
         """Return whether the project's product code holds, declares or imports the top-level module."""
         wanted = (name, *_COMES_WITH.get(name, ()))
         return any(self._is_own(each) or self._is_used(each) for each in wanted)
+
+    def sources(self, module: str, importer: str) -> Iterator[bytes]:
+        """Yield the text of each file that may be the module of this dotted name, as the file at `importer` would find it."""
+        dots = len(module) - len(module.lstrip("."))
+        place = "/".join(part for part in module.split(".") if part)
+        folders = importer.split("/")[:-1]
+        roots = [folders[: len(folders) - dots + 1]] if dots else [[], ["src"], ["lib"], ["python"], folders]
+        for root in roots:
+            for path in ("/".join([*root, f"{place}.py"]), "/".join([*root, place, "__init__.py"])):
+                entry = self._base.find(path.replace("//", "/"))
+                if entry is not None and entry.is_file and entry.size <= _MAX_FILE:
+                    yield self._base.read(entry.path)
 
     def _is_own(self, name: str) -> bool:
         roots = ("", "src/", "lib/", "python/")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import doctest
 import re
 import unicodedata
 from collections import Counter
@@ -49,6 +51,7 @@ def text_guards(pair: FilePair, max_line_length: int) -> Iterator[Objection]:
         yield from _suppressions(pair.path, hunk)
         yield from _commented_out(pair.path, hunk)
     yield from _opaque(pair, max_line_length)
+    yield from _changed_examples(pair)
     if pair.language != "python":
         yield from _other_languages(pair)
 
@@ -103,6 +106,36 @@ def _quoted_out(path: str, hunk: Hunk) -> Iterator[Objection]:
         fences[0].new < line.new < fences[-1].new and line.mark == " " and line.text.strip() for line in hunk.lines
     ):
         yield Objection("feature-deleted", path, "code is put between comment marks", fences[0].new)
+
+
+def _changed_examples(pair: FilePair) -> Iterator[Objection]:
+    """Yield where an example that a test runner can run (`>>> …`) is gone, or what it has to print."""
+    if b">>>" not in (pair.before or b""):
+        return
+    left = _examples(_text(pair.after), pair.language)
+    for (source, _), count in (_examples(_text(pair.before), pair.language) - left).items():
+        yield Objection("test-edit", pair.path, f"{count} example of {source.strip()[:80]!r} is changed or gone, and it is a test")
+
+
+def _examples(text: str, language: str) -> Counter[tuple[str, str]]:
+    found: Counter[tuple[str, str]] = Counter()
+    for part in _documents(text) if language == "python" else [text]:
+        try:
+            found.update((example.source, example.want) for example in doctest.DocTestParser().get_examples(part))
+        except ValueError:
+            found[part, ""] += 1
+    return found
+
+
+def _documents(text: str) -> Iterator[str]:
+    """Yield the literal texts of a Python file that hold examples: what follows one in the file is no part of it."""
+    try:
+        nodes = list(ast.walk(ast.parse(text)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and ">>>" in node.value:
+            yield node.value
 
 
 def _opaque(pair: FilePair, max_line_length: int) -> Iterator[Objection]:

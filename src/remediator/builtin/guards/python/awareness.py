@@ -44,6 +44,8 @@ _NAMES = frozenset(
         ),
         *(
             "sys.getprofile",
+            "sys.pycache_prefix",
+            "sys.dont_write_bytecode",
             "sys.meta_path",
             "sys.path_hooks",
             "sys.path",
@@ -94,6 +96,8 @@ def awareness(module: Module) -> Iterator[Trait]:
             yield from _patched(node, module)
         elif isinstance(node, ast.Call):
             yield from _set_from_outside(node, module)
+        elif isinstance(node, (ast.Name, ast.Attribute)) and "remediator" in (word := getattr(node, "id", "") or getattr(node, "attr", "")):
+            yield Trait(CODE, f"word:{word}", node.lineno, f"{word!r} asks whether we are here")
 
 
 def _set_from_outside(node: ast.Call, module: Module) -> Iterator[Trait]:

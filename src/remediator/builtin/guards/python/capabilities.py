@@ -14,9 +14,14 @@ CODE = "new-capability"
 # In these, one member may take another's place (os.system by subprocess); in the others each member is a danger of its own.
 _EXCHANGEABLE = frozenset(("process", "network", "dynamic import", "decoding"))
 _CLASSES: Mapping[str, re.Pattern[str]] = {
+    # Each of these hands its words to a shell, so none may take another's place.
+    "shell": re.compile(
+        r"pydoc\.(?:pipe_?pager|tempfile_?pager|pager|getpager)|pipes\.Template(?:\..*)?|subprocess\.(?:getoutput|getstatusoutput)"
+        r"|(?:commands|popen2)\..+|os\.popen[234]|platform\.popen"
+    ),
     "process": re.compile(
-        r"(?:subprocess|commands|popen2|pty|pexpect|plumbum|multiprocessing|asyncio\.subprocess)\.(?!(?:PIPE|STDOUT|DEVNULL|\w+Error|TimeoutExpired|list2cmdline)$).+"
-        r"|os\.(?:system|popen\w*|spawn\w+|exec\w+|posix_spawn\w*|fork\w*|startfile|kill\w*)|asyncio\.create_subprocess_\w+|platform\.popen"
+        r"(?:subprocess|pty|pexpect|plumbum|multiprocessing|_posixsubprocess|distutils\.spawn|concurrent\.futures\.process|asyncio\.subprocess)\.(?!(?:PIPE|STDOUT|DEVNULL|\w+Error|TimeoutExpired|list2cmdline)$).+"
+        r"|os\.(?:system|popen\w*|spawn\w+|exec\w+|posix_spawn\w*|fork\w*|startfile|kill\w*)|asyncio\.create_subprocess_\w+|concurrent\.futures\.ProcessPoolExecutor"
     ),
     "network": re.compile(
         r"socket\.(?:socket|SocketType|create_connection|create_server|socketpair|fromfd|getaddrinfo|gethostby\w+|getfqdn|has_dualstack_ipv6)(?:\..*)?"
@@ -30,16 +35,20 @@ _CLASSES: Mapping[str, re.Pattern[str]] = {
     ),
     "dynamic import": re.compile(
         r"builtins\.__import__|importlib(?:\.(?!metadata|resources)\w+.*)?|imp(?:\..*)?|zipimport(?:\..*)?|pkgutil\.(?:find_loader|get_loader|resolve_name)"
-        r"|pydoc\.locate|pkg_resources\.load_entry_point"
+        r"|(?:importlib\.metadata|importlib_metadata|pkg_resources)\.EntryPoint(?:\..*)?|pkg_resources\.load_entry_point"
+        r"|pydoc\.(?:locate|resolve|safeimport|importfile)|site\.add\w+"
     ),
     "dynamic code": re.compile(
         r"builtins\.(?:eval|exec|compile|execfile)|(?:code|codeop|runpy|timeit|cProfile|profile|trace|pdb|bdb)\..*|types\.(?:CodeType|FunctionType|LambdaType)"
+        r"|typing\.(?:get_type_hints|ForwardRef)|inspect\.get_annotations|annotationlib\..*|six\.exec_|distutils\.core\.run_setup"
+        r"|(?:pandas|pd)\.eval|sympy\.(?:sympify|parse_expr|parsing\..*)"
         r"|logging\.config\.(?:listen|dictConfig|fileConfig)|numpy\.f2py.*|numexpr\..*"
     ),
     "deserialisation": re.compile(
         r"(?:pickle|cPickle|_pickle|dill|cloudpickle|marshal)\.(?:loads?|Unpickler|_loads?|_Unpickler)(?:\..*)?|shelve(?:\..*)?"
-        r"|jsonpickle\.(?:decode|loads|unpickler.*)|joblib\.load|torch\.load|(?:pandas|pd)\.read_pickle|copyreg\..*"
-        r"|yaml\.(?:load|load_all|full_load|full_load_all|unsafe_load|unsafe_load_all|Loader|CLoader|FullLoader|CFullLoader|UnsafeLoader|CUnsafeLoader"
+        r"|jsonpickle\.(?:decode|loads|unpickler.*)|(?:.*\.)?joblib\.load|torch\.(?:load|jit\.load|hub\.load\w*|serialization\.load)"
+        r"|(?:pandas|pd)\.(?:read_pickle|io\.pickle\..*|compat\.pickle_compat\..*)|copyreg\..*"
+        r"|yaml\.(?:load|load_all|full_load|full_load_all|unsafe_load|unsafe_load_all|Loader|CLoader|FullLoader|CFullLoader|UnsafeLoader|CUnsafeLoader|YAMLObject.*"
         r"|(?:loader|constructor|cyaml)\.(?!C?Safe).*)|ruamel\.yaml\.(?:load|unsafe_load|Loader|UnsafeLoader)"
     ),
     "native code": re.compile(r"(?:ctypes|_ctypes|cffi|mmap)(?:\..*)?"),
@@ -59,6 +68,7 @@ _MAGIC_ATTRIBUTES = frozenset(
             "__globals__",
             "__builtins__",
             "__code__",
+            "__dict__",
             "__bases__",
             "__mro__",
             "__getattribute__",
@@ -127,11 +137,32 @@ def _is_restricted_base(reference: Reference, module: Module) -> bool:
     """Return whether the reference is the base of a class that says by itself which names may be unpickled."""
     return any(
         reference.node in node.bases
-        and any(
-            isinstance(item, ast.FunctionDef) and item.name == "find_class" and any(isinstance(part, ast.Raise) for part in ast.walk(item))
-            for item in node.body
-        )
+        and any(isinstance(item, ast.FunctionDef) and item.name == "find_class" and _allows_by_list(item) for item in node.body)
         for node in module.classes.values()
+    )
+
+
+def _allows_by_list(node: ast.FunctionDef) -> bool:
+    """Return whether the function gives listed names and refuses the rest; to refuse some and give the rest is not enough."""
+    name = node.args.args[-1].arg if node.args.args else ""
+    for statement in node.body:
+        if isinstance(statement, ast.If) and isinstance(statement.body[-1], ast.Raise) and _is_asked(statement.test, name, ast.NotIn):
+            return True
+        if any(isinstance(part, ast.Return) for part in ast.walk(statement)):
+            listed = isinstance(statement, ast.If) and not statement.orelse and _is_asked(statement.test, name, ast.In)
+            if not listed:
+                return False
+    return isinstance(node.body[-1], ast.Raise)
+
+
+def _is_asked(test: ast.expr, name: str, operator: type[ast.cmpop]) -> bool:
+    joint = ast.And if operator is ast.In else ast.Or
+    parts = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, joint) else [test]
+    return any(
+        isinstance(part, ast.Compare)
+        and isinstance(part.ops[0], operator)
+        and any(isinstance(word, ast.Name) and word.id == name for word in ast.walk(part.left))
+        for part in parts
     )
 
 

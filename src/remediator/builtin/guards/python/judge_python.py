@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from remediator.builtin.guards.file_pair import FilePair
+from remediator.builtin.guards.project_modules import ProjectModules
 from remediator.builtin.guards.python.awareness import awareness
+from remediator.builtin.guards.python.built_query import built_query
 from remediator.builtin.guards.python.capabilities import capabilities
 from remediator.builtin.guards.python.deleted_features import deleted_features
 from remediator.builtin.guards.python.dependencies import dependencies
-from remediator.builtin.guards.python.disguises import disguised_calls, disguised_values
+from remediator.builtin.guards.python.disguises import computed_callees, disguised_calls, disguised_values
 from remediator.builtin.guards.python.lost_sink import lost_sink
 from remediator.builtin.guards.python.module import Module
+from remediator.builtin.guards.python.same_weakness import same_weakness
 from remediator.builtin.guards.python.signatures import signatures
 from remediator.builtin.guards.python.special_cases import special_cases
 from remediator.builtin.guards.python.swallowed_errors import swallowed_errors
@@ -22,7 +25,7 @@ from remediator.diff.objection import Objection
 from remediator.records.finding import Finding
 
 
-def judge_python(pair: FilePair, finding: Finding, has_module: Callable[[str], bool]) -> Iterator[Objection]:
+def judge_python(pair: FilePair, finding: Finding, project: ProjectModules) -> Iterator[Objection]:
     """Yield what the Python guards have against one file's change.
 
     Raises UnreadableError where either side cannot be read.
@@ -33,7 +36,9 @@ def judge_python(pair: FilePair, finding: Finding, has_module: Callable[[str], b
     after = Module.read(pair.after)
     added = pair.added_lines
     yield from deleted_features(before, after, pair.path)
-    yield from lost_sink(before, after, finding, pair.path)
+    yield from lost_sink(before, after, finding, pair.path, project)
+    yield from built_query(before, after, finding, pair.path)
+    yield from fresh(same_weakness(before, finding), same_weakness(after, finding), added, pair.path)
     yield from fresh(unreachable(before, ()), unreachable(after, added), added, pair.path)
     yield from fresh(swallowed_errors(before), swallowed_errors(after), added, pair.path)
     yield from signatures(before, after, pair.path)
@@ -41,7 +46,8 @@ def judge_python(pair: FilePair, finding: Finding, has_module: Callable[[str], b
     yield from capabilities(before, after, pair.path, added)
     yield from disguised_calls(before, after, pair.path)
     yield from fresh(disguised_values(before), disguised_values(after), added, pair.path)
-    yield from dependencies(before, after, pair.path, has_module)
+    yield from fresh(computed_callees(before), computed_callees(after), added, pair.path)
+    yield from dependencies(before, after, pair.path, project)
     yield from fresh(_strange_names(before), _strange_names(after), added, pair.path)
     yield from fresh(special_cases(before), special_cases(after), added, pair.path)
 

@@ -6,9 +6,10 @@ import ast
 from collections import Counter
 from collections.abc import Iterator
 
+from remediator.builtin.guards.project_modules import ProjectModules
 from remediator.builtin.guards.python.capabilities import is_capability
 from remediator.builtin.guards.python.deleted_features import CODE, is_constant, is_quiet_call
-from remediator.builtin.guards.python.module import Module
+from remediator.builtin.guards.python.module import Module, UnreadableError
 from remediator.diff.objection import Objection
 from remediator.records.finding import Finding
 
@@ -18,7 +19,7 @@ _MAY_BE_DROPPED = frozenset(
 )
 
 
-def lost_sink(before: Module, after: Module, finding: Finding, path: str) -> Iterator[Objection]:
+def lost_sink(before: Module, after: Module, finding: Finding, path: str, project: ProjectModules) -> Iterator[Objection]:
     """Yield where the call that the finding is about is gone and no working call has come into its function."""
     if finding.location is None or finding.location.path != path or _MAY_BE_DROPPED.intersection(finding.cwe):
         return
@@ -37,7 +38,7 @@ def lost_sink(before: Module, after: Module, finding: Finding, path: str) -> Ite
     working = [call for call in come if not is_quiet_call(call) and not _is_raised(call, new_scope)]
     if not working:
         yield Objection(CODE, path, f"the call {ast.unparse(dropped[0])[:120]!r} is gone and nothing does its work", line)
-    elif (twin := _flawed_twin(come, dropped, after)) is not None:
+    elif (twin := _flawed_twin(come, dropped, after) or _flawed_import(come, dropped, after, path, project)) is not None:
         yield Objection(CODE, path, f"{ast.unparse(twin.func)[:120]!r} does the same dangerous thing elsewhere", twin.lineno)
     elif _takes_nothing(working, new_scope, after) and not _takes_nothing(dropped, old_scope, before):
         yield Objection(CODE, path, f"what stands for {ast.unparse(dropped[0])[:120]!r} takes none of its input", line)
@@ -45,17 +46,42 @@ def lost_sink(before: Module, after: Module, finding: Finding, path: str) -> Ite
 
 def _flawed_twin(come: list[ast.Call], dropped: list[ast.Call], after: Module) -> ast.Call | None:
     """Return a call that came and only hands the input to another function of this file which still makes the dropped call."""
-    names = {name for call in dropped if is_capability(name := after.resolve(call.func) or "")}
+    names = _dangers(dropped, after)
     for call in come:
         if after.resolve(call.func) is not None:
             continue
         callee = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-        for key, function in after.functions.items():
-            if key.rpartition(".")[2] == callee and any(
-                after.resolve(inner.func) in names and _is_as_bad(inner, after) for inner in _calls(function)
-            ):
+        if _makes(after, callee, names):
+            return call
+    return None
+
+
+def _flawed_import(come: list[ast.Call], dropped: list[ast.Call], after: Module, path: str, project: ProjectModules) -> ast.Call | None:
+    """Return a call that came and leads to the dropped call by way of another file of the project."""
+    names = _dangers(dropped, after)
+    for call in come:
+        module, _, callee = (after.resolve(call.func) or "").rpartition(".")
+        for source in project.sources(module or ".", path) if names and callee else ():
+            try:
+                other = Module.read(source)
+            except UnreadableError:
+                return call
+            if other.imports.get(callee) in names or _makes(other, callee, names):
                 return call
     return None
+
+
+def _dangers(calls: list[ast.Call], module: Module) -> set[str]:
+    return {name for call in calls if is_capability(name := module.resolve(call.func) or "")}
+
+
+def _makes(module: Module, callee: str, names: set[str]) -> bool:
+    """Return whether a function of this name makes one of these calls."""
+    return any(
+        key.rpartition(".")[2] == callee
+        and any(module.resolve(inner.func) in names and _is_as_bad(inner, module) for inner in _calls(function))
+        for key, function in module.functions.items()
+    )
 
 
 def _is_as_bad(call: ast.Call, module: Module) -> bool:

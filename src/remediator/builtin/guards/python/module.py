@@ -13,6 +13,15 @@ Scope = Function | ast.ClassDef | ast.Module
 
 _BUILTINS = frozenset((*dir(builtins), "execfile", "reload", "unicode", "raw_input", "xrange", "file", "cmp", "__builtins__"))
 _MAX_BYTES = 2_000_000
+# Modules that others carry along as plain attributes: `shutil.os.system` is `os.system`, whoever hands it on.
+_CARRIED = frozenset(
+    (
+        *("os", "sys", "subprocess", "builtins", "importlib", "pickle", "cPickle", "marshal", "socket", "ctypes", "yaml", "gc", "inspect"),
+        *("signal", "threading", "shelve", "runpy", "codeop", "multiprocessing", "ssl", "hashlib", "tempfile", "shutil", "contextlib"),
+        *("atexit", "warnings", "requests"),
+    )
+)
+_TWINS = {"posix": "os", "nt": "os", "__builtin__": "builtins"}
 
 
 class UnreadableError(Exception):
@@ -114,7 +123,7 @@ class Module:
             if node.id not in _BUILTINS:
                 return None
             root = f"builtins.{node.id}"
-        return ".".join([root, *reversed(parts)])
+        return _at_home(".".join([root, *reversed(parts)]))
 
     def _references(self) -> Iterator[Reference]:
         called = {id(node.func) for node in self.nodes if isinstance(node, ast.Call)}
@@ -149,6 +158,16 @@ class Module:
     def owner(self, node: ast.AST) -> str:
         """Return the key of the function or class that a node is written in."""
         return self.owners.get(node, "")
+
+
+def _at_home(name: str) -> str:
+    """Return the name by the module that it belongs to, not by one that imports that module too."""
+    parts = name.split(".")
+    for position in range(len(parts) - 1, 0, -1):
+        if (plain := parts[position].lstrip("_")) in _CARRIED and parts[position] != "__builtins__":
+            parts = [plain, *parts[position + 1 :]]
+            break
+    return ".".join([_TWINS.get(parts[0], parts[0]), *parts[1:]])
 
 
 def _constant_getattr(node: ast.expr) -> str:

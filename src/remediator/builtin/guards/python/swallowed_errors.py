@@ -11,6 +11,8 @@ from remediator.builtin.guards.trait import Trait
 
 CODE = "swallow-all"
 _BROAD = frozenset(("builtins.Exception", "builtins.BaseException", "builtins.StandardError", "builtins.object"))
+# So many kinds of errors at once are a handler for all of them.
+_MANY = 5
 _SILENCERS = frozenset(
     (
         "warnings.filterwarnings",
@@ -61,6 +63,8 @@ def _handler(node: ast.ExceptHandler, owner: str, module: Module) -> Iterator[Tr
     elif is_broad(node.type, module):
         name = ast.unparse(node.type) if node.type else ""
         yield Trait(CODE, f"{owner}:broad", node.lineno, f"`except {name}`".replace(" `", "`") + " catches everything and goes on")
+    elif _names_nearly_everything(node.type) and all(_is_silent(statement) for statement in node.body):
+        yield Trait(CODE, f"{owner}:many", node.lineno, "a list of nearly all errors is caught, and nothing said")
     elif all(_is_silent(statement) for statement in node.body):
         yield Trait(
             CODE, f"{owner}:silent", node.lineno, f"`except {ast.unparse(node.type) if node.type else ''}` says nothing", certain=False
@@ -78,6 +82,10 @@ def is_broad(node: ast.expr | None, module: Module) -> bool:
     return module.resolve(node) in _BROAD
 
 
+def _names_nearly_everything(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Tuple) and len(node.elts) >= _MANY
+
+
 def _names_everything(node: ast.expr | None, module: Module) -> bool:
     items = node.elts if isinstance(node, (ast.Tuple, ast.List)) else [node]
     return any(isinstance(item, (ast.Name, ast.Attribute)) and module.resolve(item) in _BROAD - {"builtins.object"} for item in items)
@@ -92,7 +100,9 @@ def _is_silent(statement: ast.stmt) -> bool:
 
 
 def _call(node: ast.Call, owner: str, module: Module) -> Iterator[Trait]:
-    if module.resolve(node.func) == "contextlib.suppress" and any(is_broad(item, module) for item in node.args):
+    if module.resolve(node.func) == "contextlib.suppress" and (
+        len(node.args) >= _MANY or any(is_broad(item, module) for item in node.args)
+    ):
         yield Trait(CODE, f"{owner}:broad", node.lineno, "contextlib.suppress drops everything")
 
 

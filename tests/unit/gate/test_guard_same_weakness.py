@@ -1,0 +1,84 @@
+"""Patches that trade a flaw for its like: scanners fall silent, tests pass, nothing is safer."""
+
+from __future__ import annotations
+
+import pytest
+
+from remediator.builtin.guards_verifier import GuardsVerifier
+from remediator.records import CheckStatus
+
+SQL = "cursor.execute(\"SELECT id FROM t WHERE name = '%s'\" % name)"
+HASH = "hashlib.md5(data).hexdigest()"
+GET = "requests.get(url, verify=False)"
+BASE = (
+    "import hashlib\nimport random\nimport requests\n\n\n"
+    f"def find(cursor, name):\n    {SQL}\n    return cursor.fetchall()\n\n\n"
+    f"def digest(data):\n    return {HASH}\n\n\ndef token():\n    return random.randint(1, 10**9)\n\n\ndef get(url):\n    return {GET}\n\n\n"
+)
+HELPER = "def _query(name):\n    return \"SELECT id FROM t WHERE name = '%s'\" % name\n"
+WRONG = {
+    "a query from a helper": (SQL, "cursor.execute(_query(name))", 89, HELPER),
+    "a query from a template": (SQL, "cursor.execute(string.Template(\"SELECT '$n'\").substitute(n=name))", 89, "import string\n"),
+    "a joined query": (SQL, 'cursor.execute("".join(["SELECT \'", name, "\'"]))', 89, ""),
+    "a query by replacement": (SQL, "cursor.execute(\"SELECT 'NAME'\".replace('NAME', name))", 89, ""),
+    "a query that grows": (SQL, 'query = ["SELECT "]\n    query.append(name)\n    cursor.execute("".join(query))', 89, ""),
+    "the method by a variable": (SQL, f"run = cursor.execute\n    {SQL.replace('cursor.execute', 'run')}", 89, ""),
+    "the method by its name": (SQL, SQL.replace("cursor.execute", 'getattr(cursor, "execute")'), 89, ""),
+    "a quoted placeholder": (SQL, "cursor.execute(\"SELECT id FROM t WHERE name = '?'\", (name,))", 89, ""),
+    "the hash by a variable": (HASH, "hashlib.new(KIND, data).hexdigest()", 327, "KIND = 'md' + '5'\n"),
+    "the hash by another module": (HASH, "_md5.md5(data).hexdigest()", 327, "import _md5\n"),
+    "another weak hash": (HASH, 'hashlib.new("ripemd160", data).hexdigest()', 327, ""),
+    "a keyed weak hash": (HASH, 'hmac.new(b"", data, "md5").hexdigest()', 327, "import hmac\n"),
+    "a checksum": (HASH, "str(zlib.crc32(data))", 327, "import zlib\n"),
+    "a digest cut short": (HASH, "hashlib.sha256(data).hexdigest()[:8]", 327, ""),
+    "the time": ("random.randint(1, 10**9)", "int(time.time())", 330, "import time\n"),
+    "another generator": ("random.randint(1, 10**9)", "random.Random().randint(1, 10**9)", 330, ""),
+    "certificates by a comparison": (GET, "requests.get(url, verify=url is None)", 295, ""),
+    "certificates by a function": (GET, "requests.get(url, verify=_check())", 295, "def _check():\n    return False\n"),
+    "certificates by a name": (GET, "requests.get(url, verify=CHECK)", 295, "CHECK = False\n"),
+    "certificates by setattr": (
+        GET,
+        "opened().get(url)",
+        295,
+        'def opened():\n    s = requests.Session()\n    setattr(s, "verify", False)\n    return s\n',
+    ),
+    "certificates by an adapter": (GET, "requests.get(url)", 295, "class A(requests.adapters.HTTPAdapter):\n    pass\n"),
+    "no encryption at all": (GET, 'requests.get(url.replace("https:", "http:"))', 295, ""),
+}
+RIGHT = {
+    "parameters": (SQL, 'cursor.execute("SELECT id FROM t WHERE name = ?", (name,))', 89, ""),
+    "placeholders by number": (
+        SQL,
+        'marks = ",".join("?" * len(name))\n    cursor.execute("SELECT id FROM t WHERE name IN (%s)" % marks, name)',
+        89,
+        "",
+    ),
+    "a query kept in a name": (SQL, 'query = "SELECT id FROM t" " WHERE name = ?"\n    cursor.execute(query, (name,))', 89, ""),
+    "a strong hash": (HASH, "hashlib.sha256(data).hexdigest()", 327, ""),
+    "a strong keyed hash": (HASH, "hmac.new(b'', data, hashlib.sha256).hexdigest()", 327, "import hmac\n"),
+    "a secret number": ("random.randint(1, 10**9)", "secrets.randbelow(10**9) + 1", 330, "import secrets\n"),
+    "certificates checked": (GET, "requests.get(url)", 295, ""),
+    "certificates of one's own": (GET, 'requests.get(url, verify=os.environ.get("CA_BUNDLE", True))', 295, "import os\n"),
+}
+
+
+async def _check(case, git, workspace_of, patch_of, finding_at):
+    old, new, cwe, more = case
+    before, after = {"x.py": BASE.encode()}, {"x.py": (BASE.replace(old, new) + more).encode()}
+    diff = git.diff(git.tree(before), git.tree(after))
+    line = BASE[: BASE.index(old)].count("\n") + 1
+    finding = finding_at("x.py", line, BASE.split("\n")[line - 1], cwe=(cwe,))
+    return await GuardsVerifier().verify(finding, patch_of(diff), workspace_of(before, diff))
+
+
+@pytest.mark.parametrize("name", WRONG)
+async def test_a_flaw_traded_for_its_like_is_rejected(name, git, workspace_of, patch_of, finding_at) -> None:
+    check = await _check(WRONG[name], git, workspace_of, patch_of, finding_at)
+    assert check.status is CheckStatus.failed, check
+    assert check.reason in ("same-weakness", "disguised-call"), check
+
+
+@pytest.mark.parametrize("name", RIGHT)
+async def test_a_sound_successor_passes(name, git, workspace_of, patch_of, finding_at) -> None:
+    check = await _check(RIGHT[name], git, workspace_of, patch_of, finding_at)
+    assert check.status is CheckStatus.passed, check
