@@ -61,7 +61,7 @@ async def _judged(patch: Patch, workspace: Workspace) -> Answer:
         if (doubt := _doubt(second, baseline)) is not None:
             return doubt
     covered = coverage(parse(patch.diff), workspace.tree, run.lines_run)
-    return _compared(baseline, run, second, worse, covered)
+    return _compared(baseline, run, second, worse, covered, tried=not covered.warning or await _is_shown(workspace))
 
 
 def _unfit(baseline: Baseline) -> Answer | None:
@@ -109,7 +109,13 @@ def _worse(baseline: Baseline, run: TestRun) -> dict[str, str]:
     return {test: _CODES[outcome] for test, outcome in outcomes if outcome not in _GOOD}
 
 
-def _compared(baseline: Baseline, run: TestRun, second: TestRun | None, worse: dict[str, str], covered: Coverage) -> Answer:
+async def _is_shown(workspace: Workspace) -> bool:
+    """Return whether there is an accepted reproducer: it runs the change, and E4 judges what comes of that."""
+    reproducer = workspace.reproducer
+    return reproducer is not None and (await workspace.acceptance(reproducer)).accepted
+
+
+def _compared(baseline: Baseline, run: TestRun, second: TestRun | None, worse: dict[str, str], covered: Coverage, *, tried: bool) -> Answer:
     again = _worse(baseline, second) if second else {}
     confirmed = {test: code for test, code in worse.items() if test in again}
     unsteady = (worse.keys() | again.keys()) - confirmed.keys()
@@ -126,7 +132,7 @@ def _compared(baseline: Baseline, run: TestRun, second: TestRun | None, worse: d
         evidence["unsteady"] = some(unsteady)
         told = f"{len(unsteady)} of {passing} tests ended differently in two runs of the patched tree"
         return Answer(CheckStatus.inconclusive, "flaky", told, evidence, artefacts)
-    if covered.warning:
+    if not tried:
         # Tests that never touch the change say nothing about it: any replacement would pass them.
         told = f"all {passing} tests that passed before pass, but {covered.warning}"
         return Answer(CheckStatus.inconclusive, "changed-lines-not-run", told, evidence, artefacts)
