@@ -480,3 +480,14 @@ def test_what_is_no_project_is_said_so() -> None:
     with pytest.raises(RecipeError):
         ecosystem_named("cobol")
     assert ecosystem_of(FakeTree({"a/b.py": ""})).name == "python"
+
+
+def test_tests_with_names_of_the_projects_own_are_found() -> None:
+    files = {
+        "setup.py": "from setuptools import setup\nsetup(name='thing')\n",
+        "tox.ini": "[pytest]\npython_classes = Describe\npython_functions = it_ they_\n",
+        "thing/__init__.py": "",
+        "tests/test_thing.py": "class DescribeThing(object):\n    def it_works(self):\n        assert True\n",
+    }
+    plan = plan_for(files)
+    assert (plan.runner, plan.test_arguments) == ("pytest", ("tests",))

@@ -41,7 +41,7 @@ def first_plans(tree: Tree, source: Source, hints: Hints) -> list[Recipe]:
     facts = facts_of(tree, (3, 11))
     images = images_for(facts, source.released, hints)
     facts = facts_of(tree, IMAGES[images[0]])
-    layout, tests = sources_of(tree, facts.package_root), tests_of(tree, facts.pytest_options.get("python_files", ""))
+    layout, tests = sources_of(tree, facts.package_root), _tests(tree, facts)
     current = _with_hints(_current(tree, facts, layout, tests, images, source), hints)
     plans = [(current, f"dependencies of today on {current.image}")]
     if source.released is not None:
@@ -52,6 +52,10 @@ def first_plans(tree: Tree, source: Source, hints: Hints) -> list[Recipe]:
         )
     inputs = tuple(path for path in facts.inputs if tree.find(path))
     return [recipe_of(plan, inputs, (note, *_notes(facts, tests))) for plan, note in plans]
+
+
+def _tests(tree: Tree, facts: Facts) -> Tests:
+    return tests_of(tree, facts.pytest_options.get("python_files", ""), facts.pytest_options.get("python_functions", ""))
 
 
 def images_for(facts: Facts, released: datetime | None, hints: Hints) -> list[str]:

@@ -60,10 +60,14 @@ def sources_of(tree: Tree, package_root: str) -> Sources:
     )
 
 
-def tests_of(tree: Tree, python_files: str) -> Tests:
-    """Find the tests by the syntax of files whose path speaks of tests. `python_files` are the project's own patterns."""
+def tests_of(tree: Tree, python_files: str, python_functions: str = "") -> Tests:
+    """Find the tests by the syntax of files whose path speaks of tests.
+
+    `python_files` are the project's own patterns, `python_functions` those of its tests' names.
+    """
+    begins = ("test", *(pattern.rstrip("*") for pattern in python_functions.split() if pattern.rstrip("*").isidentifier()))
     likely = [path for path in _python_files(tree) if _may_be_tests(path)]
-    tests = likely if len(likely) > _MOST_READ else [path for path in likely if holds_tests(tree, path)]
+    tests = likely if len(likely) > _MOST_READ else [path for path in likely if holds_tests(tree, path, begins)]
     return Tests(files=tuple(tests), roots=tuple(_roots(tests)), patterns=tuple(_patterns(tests, python_files)))
 
 
@@ -108,25 +112,25 @@ def _may_be_tests(path: str) -> bool:
     return "test" in path.lower()
 
 
-def holds_tests(tree: Tree, path: str) -> bool:
-    """Return whether a file defines test functions, or classes with test methods."""
+def holds_tests(tree: Tree, path: str, begins: tuple[str, ...] = ("test",)) -> bool:
+    """Return whether a file defines functions whose names begin like tests, or classes with test methods."""
     try:
         data = tree.read(path, limit_bytes=_FILE_BYTES)
     except (GitError, KeyError):
         return False
-    if b"test" not in data and b"Test" not in data:
+    if b"Test" not in data and not any(word.encode() in data for word in begins):
         return False
     try:
         module = ast.parse(data)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         # Written for another Python: its name has to tell.
         return re.search(rb"(?m)^\s*def test", data) is not None
-    return any(_is_test(node) for node in ast.walk(module))
+    return any(_is_test(node, begins) for node in ast.walk(module))
 
 
-def _is_test(node: ast.AST) -> bool:
+def _is_test(node: ast.AST, begins: tuple[str, ...]) -> bool:
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        return node.name.startswith("test")
+        return node.name.startswith(begins)
     if isinstance(node, ast.ClassDef):
         names = (getattr(parent, "attr", None) or getattr(parent, "id", "") for parent in node.bases)
         return any(str(name).endswith("TestCase") for name in names)
