@@ -32,6 +32,7 @@ def register_verifiers() -> list[type[Verifier]]:
     from remediator.builtin.applies_verifier import AppliesVerifier
     from remediator.builtin.builds_verifier import BuildsVerifier
     from remediator.builtin.guards_verifier import GuardsVerifier
+    from remediator.builtin.replayed_verifier import ReplayedVerifier
     from remediator.builtin.reproducer_verifier import ReproducerVerifier
     from remediator.builtin.rescan_verifier import RescanVerifier
     from remediator.builtin.reviewer_verifier import ReviewerVerifier
@@ -48,6 +49,7 @@ def register_verifiers() -> list[type[Verifier]]:
         VariantsVerifier,
         ControlsVerifier,
         ReviewerVerifier,
+        ReplayedVerifier,
     ]
 
 

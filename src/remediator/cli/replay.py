@@ -66,6 +66,8 @@ def _print(session: Session, report: ReplayReport) -> None:
     for difference in report.differences:
         session.out.print(Text(f"differs: {safe(str(difference))}", style="red"))
     session.out.print(Text(_OUTCOMES[report.outcome], style="bold green" if report.agreed else "bold red"))
+    if report.raises is not None:
+        session.out.print(f"with this replay: {report.raises.name} {report.raises.meaning}, if it was not the recorder's own")
 
 
 _OUTCOMES = {

@@ -41,6 +41,8 @@ def _with_agent(playbook: Playbook, request: FixRequest) -> dict[str, Any]:
     more = [Use(use=name) for name in ("reproducer", "variants", "controls") if name not in there]
     if "reviewer" not in there:
         more.append(Use(use="reviewer", **{"with": {"llm": request.model}}))
+    if "replayed" not in there:
+        more.append(Use(use="replayed"))
     return {"fix": fixers, "verify": (*playbook.verify, *more)}
 
 

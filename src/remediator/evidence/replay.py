@@ -23,8 +23,9 @@ from remediator.records.verdict import CheckStatus, EvidenceLevel, Outcome, Verd
 __all__ = ["Difference", "Judge", "ReplayOutcome", "ReplayReport", "ReplayRequest", "compare", "evidence_digest", "replay"]
 
 NOT_REPLAYED = "not-replayed"
-UNREPLAYABLE = frozenset(("reviewer",))
-"""Checks whose answer comes from a model: their reason is NOT_REPLAYED in a replay."""
+REPLAYED = "replayed"
+UNREPLAYABLE = frozenset(("reviewer", REPLAYED))
+"""Checks whose answer no replay can measure, a model's or its own: their reason is NOT_REPLAYED in a replay."""
 _NO_ANSWER = (CheckStatus.not_run, CheckStatus.infra_error, CheckStatus.inconclusive)
 
 
@@ -76,6 +77,14 @@ class ReplayReport(Record):
     def agreed(self) -> bool:
         """Return whether the replay came to the same evidence."""
         return self.outcome is ReplayOutcome.agreed
+
+    @property
+    def raises(self) -> EvidenceLevel | None:
+        """Return the level that this replay raises the case to: E5, where it agrees and nothing else was missing for that."""
+        others = [check for check in self.recorded.checks if check.name != REPLAYED]
+        asked = len(others) < len(self.recorded.checks) and any(check.level is EvidenceLevel.E5 for check in others)
+        whole = all(check.status is CheckStatus.passed for check in others)
+        return EvidenceLevel.E5 if self.agreed and asked and whole and self.recorded.level is EvidenceLevel.E4 else None
 
 
 async def replay(bundle: Bundle, judge: Judge, *, scrub: Scrubber | None = None) -> ReplayReport:
@@ -133,7 +142,11 @@ def report(bundle: Bundle, recorded: Verdict, replayed: Verdict) -> ReplayReport
 
 
 def _not_measured(recorded: Verdict) -> list[str]:
-    return [f"check {check.name} is as recorded: no replay can give its answer" for check in recorded.checks if check.name in UNREPLAYABLE]
+    return [
+        f"check {check.name} is as recorded: no replay can give its answer"
+        for check in recorded.checks
+        if check.name in UNREPLAYABLE - {REPLAYED}
+    ]
 
 
 def _judged(bundle: Bundle) -> tuple[Patch, Verdict]:

@@ -11,9 +11,10 @@ from remediator.errors import SandboxUnavailableError, UsageError
 from remediator.evidence.bundle import read, write
 from remediator.evidence.comparison import flaky
 from remediator.evidence.keys import TrustedKeys
-from remediator.evidence.replay import ReplayOutcome, ReplayRequest, compare, evidence_digest, replay
+from remediator.evidence.replay import ReplayOutcome, ReplayRequest, compare, evidence_digest, replay, report, taken_over
 from remediator.evidence.scrub import Scrubber
 from remediator.records import Check, CheckStatus, EvidenceLevel, Outcome, Verdict
+from remediator.records.verdict import fold
 
 E3 = EvidenceLevel.E3
 
@@ -256,3 +257,56 @@ async def test_declined_case_has_nothing_to_replay(world, tmp_path):
 
     with pytest.raises(UsageError, match="no judged patch"):
         await replay(bundle, judge_of(verdict()))
+
+
+def ladder(**statuses: CheckStatus) -> Verdict:
+    levels = {
+        "tests": E3,
+        "reproducer": EvidenceLevel.E4,
+        "variants": EvidenceLevel.E5,
+        "reviewer": EvidenceLevel.E5,
+        "replayed": EvidenceLevel.E5,
+    }
+    below = [Check(name=f"b{n}", level=EvidenceLevel(n), status=CheckStatus.passed) for n in range(3)]
+    checks = [
+        *below,
+        *(
+            Check(name=name, level=level, status=statuses.get(name, CheckStatus.passed), reason="" if name not in statuses else "x")
+            for name, level in levels.items()
+        ),
+    ]
+    return fold(checks, patch_id="p-1", finding_id="f-1", required=E3, expected=[(c.name, c.level) for c in checks])
+
+
+def without_answers(told: Verdict) -> Verdict:
+    checks = [
+        check.model_copy(update={"status": CheckStatus.not_run, "reason": "not-replayed"})
+        if check.name in ("reviewer", "replayed")
+        else check
+        for check in told.checks
+    ]
+    return fold(checks, patch_id="p-1", finding_id="f-1", required=E3, expected=[(c.name, c.level) for c in checks])
+
+
+@pytest.mark.parametrize(
+    ("recorded", "raised"),
+    [
+        (ladder(replayed=CheckStatus.not_run), EvidenceLevel.E5),
+        (ladder(replayed=CheckStatus.not_run, variants=CheckStatus.not_run), None),
+        (ladder(replayed=CheckStatus.not_run, reviewer=CheckStatus.inconclusive), None),
+    ],
+)
+def test_an_independent_replay_raises_what_lacked_nothing_else_to_e5(world, ref, recorded, raised):
+    replayed = taken_over(without_answers(recorded), recorded, [(check.name, check.level) for check in recorded.checks])
+    told = report(read(ref.path), recorded, replayed)
+    assert told.agreed, told.differences
+    assert told.raises == raised
+    assert any("reviewer is as recorded" in note for note in told.notes)
+
+
+def test_a_measured_check_is_never_taken_over(world, ref):
+    recorded = ladder(replayed=CheckStatus.not_run)
+    worse = without_answers(ladder(replayed=CheckStatus.not_run, reproducer=CheckStatus.failed))
+    told = report(read(ref.path), recorded, taken_over(worse, recorded, [(check.name, check.level) for check in recorded.checks]))
+    assert told.outcome is ReplayOutcome.differs
+    assert told.raises is None
