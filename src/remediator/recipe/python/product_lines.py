@@ -15,7 +15,7 @@ _MOST_FILES, _MOST_LINES, _FILE_BYTES = 150, 30_000, 1_000_000
 def product_lines(tree: Tree, named: Collection[str]) -> dict[str, list[int]]:
     """Return the lines of statements in the product's files: those that are named, or as many as are cheap to watch."""
     paths = [entry.path for entry in tree.entries() if entry.is_file and entry.path.endswith(".py")]
-    wanted = [path for path in paths if path in named] or [path for path in paths if not objections_of(path)][:_MOST_FILES]
+    wanted = [path for path in paths if path in named] or [path for path in paths if not any(objections_of(path))][:_MOST_FILES]
     lines: dict[str, list[int]] = {}
     left = _MOST_LINES
     for path in wanted:
