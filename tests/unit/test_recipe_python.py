@@ -19,6 +19,7 @@ from remediator.recipe.python.layout import tests_of as found_tests
 from remediator.recipe.python.next_plan import next_plan
 from remediator.recipe.python.plan import PYTHON, Plan, plan_of, recipe_of, work_env
 from remediator.recipe.python.poetry import poetry_specifier
+from remediator.recipe.python.product_lines import product_lines
 from remediator.recipe.python.pytest_options import kept_options, test_command
 from remediator.recipe.python.requirements import nox_requirements, requirement_lines, tox_requirements
 from remediator.recipe.python.setup_script import setup_arguments
@@ -491,3 +492,13 @@ def test_tests_with_names_of_the_projects_own_are_found() -> None:
     }
     plan = plan_for(files)
     assert (plan.runner, plan.test_arguments) == ("pytest", ("tests",))
+
+
+def test_where_no_file_is_named_the_products_functions_are_watched() -> None:
+    files = {
+        "thing/core.py": "import os\n\n\ndef f():\n    return os\n",
+        "tests/test_core.py": "def test_a():\n    assert 1\n",
+        "setup.py": "def x():\n    pass\n",
+    }
+    assert product_lines(FakeTree(files), []) == {"thing/core.py": [5]}
+    assert product_lines(FakeTree(files), ["setup.py"]) == {"setup.py": [2]}
