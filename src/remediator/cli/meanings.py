@@ -171,6 +171,7 @@ _CHECKS = {
     "wrong-tree": "A scan report is about another tree.",
 }
 _SCANS = {
+    "cannot-rerun": "What brought the finding is a report made before; it says nothing of a patched tree.",
     "link": "A symbolic link; never followed.",
     "parse-error": "The file does not parse, so scanners see only parts of it.",
     "scanner-error": "The scanner failed; nothing it did not report is known to be clean.",

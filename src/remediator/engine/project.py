@@ -197,7 +197,22 @@ async def _collect(scanner: Scanner, workspace: Any, findings: list[Finding], co
 
 
 def _once(findings: Sequence[Finding]) -> list[Finding]:
-    return list({finding.id: finding for finding in findings}.values())
+    """Return each finding once. What a report brings that a scanner of ours saw too, by the same tool, rule and place, is the same one."""
+    seen_by: dict[tuple[object, ...], str] = {}
+    kept: dict[str, Finding] = {}
+    for finding in sorted(findings, key=lambda finding: bool(finding.tool)):
+        if seen_by.setdefault(_sighting(finding), finding.scanner) == finding.scanner:
+            kept[finding.id] = finding
+    return list(kept.values())
+
+
+def _sighting(finding: Finding) -> tuple[object, ...]:
+    at = finding.location
+    if at is None:
+        return (finding.id,)
+    # A tool's editions add words to its name.
+    tool = (finding.tool or finding.scanner).casefold().split(" ")[0]
+    return (tool, finding.rule_id, at.path, at.start_line, at.start_column)
 
 
 def _by_severity(finding: Finding) -> tuple[int, str, int, str]:

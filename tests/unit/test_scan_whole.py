@@ -1,0 +1,68 @@
+"""A scan as a request asks for it, with scanners that are programs and files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from remediator.app import Remediator
+from remediator.cli.sarif_output import to_sarif_text
+from remediator.engine.request import FixRequest
+from remediator.settings import load_settings
+
+SCANNER = """
+import json, pathlib
+found = []
+for path in sorted(pathlib.Path().rglob("*.py")):
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if "yaml.load" in line:
+            region = {"startLine": number, "startColumn": 1}
+            place = {"artifactLocation": {"uri": path.as_posix()}, "region": region}
+            found.append({"ruleId": "yaml-load", "message": {"text": "m"}, "locations": [{"physicalLocation": place}]})
+rules = [{"id": "yaml-load", "properties": {"tags": ["external/cwe/cwe-502"]}}]
+print(json.dumps({"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "Own", "rules": rules}}, "results": found}]}))
+"""
+
+
+@pytest.fixture
+async def app(tmp_path: Path) -> AsyncIterator[Remediator]:
+    async with Remediator.open(load_settings(state=tmp_path / "state", no_plugins=True)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    folder = tmp_path / "shop"
+    (folder / "web").mkdir(parents=True)
+    (folder / "conf.py").write_text("import yaml\nyaml.load(x)\n")
+    (folder / "web" / "app.py").write_text("yaml.load(y)\n")
+    (folder / "web" / "notes.txt").write_text("nothing\n")
+    return folder
+
+
+@pytest.fixture
+def playbook(tmp_path: Path) -> str:
+    program = tmp_path / "scanner.py"
+    program.write_text(SCANNER)
+    path = tmp_path / "own.yaml"
+    argv = json.dumps([sys.executable, str(program)])
+    path.write_text(
+        f"name: own\nscan: [{{use: exec, with: {{argv: {argv}, endings: ['.py']}}}}]\nverify: [{{use: applies}}]\nsandbox: {{use: none}}\n"
+    )
+    return str(path)
+
+
+async def test_a_report_of_what_we_see_ourselves_is_not_counted_twice(app, shop: Path, playbook: str, tmp_path: Path) -> None:
+    request = FixRequest(target=str(shop), playbook=playbook)
+    once = await app.scan(request)
+    (tmp_path / "out.sarif").write_text(to_sarif_text(once))
+    twice = await app.scan(request.model_copy(update={"sarif": (tmp_path / "out.sarif",)}))
+    assert once.scan.findings and twice.scan.findings == once.scan.findings
+    log = (tmp_path / "out.sarif").read_text().replace('"name": "Own"', '"name": "Theirs"')
+    (tmp_path / "out.sarif").write_text(log)
+    others = await app.scan(request.model_copy(update={"sarif": (tmp_path / "out.sarif",)}))
+    assert len(others.scan.findings) == 2 * len(once.scan.findings)
