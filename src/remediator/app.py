@@ -120,7 +120,7 @@ class Remediator:
                 source=project.source,
                 scan=report.model_copy(update={"findings": wanted}),
                 left_out=len(report.findings) - len(wanted),
-                could_not_check=_could_not_check(report, strict=request.strict),
+                could_not_check=_could_not_check(report, request),
                 seconds=round(time.monotonic() - began, 1),
             )
 
@@ -169,7 +169,7 @@ class Remediator:
             cases=self.journal.cases(run_id),
             baseline=self._baseline_of(events),
             left_out=len(scan.findings) - wanted if scan else 0,
-            could_not_check=_could_not_check(scan, strict=request.strict) if scan else ("the run did not get as far as a scan",),
+            could_not_check=_could_not_check(scan, request) if scan else ("the run did not get as far as a scan",),
             interrupted=summary.finished is None,
         )
 
@@ -258,9 +258,12 @@ class Remediator:
                     await provider.sweep()
 
 
-def _could_not_check(report: ScanReport, *, strict: bool) -> tuple[str, ...]:
+def _could_not_check(report: ScanReport, request: FixRequest) -> tuple[str, ...]:
     told = [f"{item.scanner}: {item.detail or item.reason}" for item in report.unchecked if not item.path]
-    if strict:
+    if not report.findings and not any(request.has_in_view(path) for path in report.covered):
+        where = f" below {', '.join(request.paths)}" if request.paths else ""
+        told.append(f"nothing was read: no scanner of the playbook has read any file{where}")
+    if request.strict:
         told += [f"{item.path}: {item.reason}" for item in report.unchecked if item.path]
         told += [f"{count} {ending} files: no scanner" for ending, count in report.uncovered.items()]
     return tuple(told)

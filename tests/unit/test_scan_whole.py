@@ -66,3 +66,15 @@ async def test_a_report_of_what_we_see_ourselves_is_not_counted_twice(app, shop:
     (tmp_path / "out.sarif").write_text(log)
     others = await app.scan(request.model_copy(update={"sarif": (tmp_path / "out.sarif",)}))
     assert len(others.scan.findings) == 2 * len(once.scan.findings)
+
+
+@pytest.mark.parametrize("verb", ["scan", "fix"])
+async def test_a_folder_in_which_nothing_was_read_is_not_clean(app, shop: Path, playbook: str, verb: str) -> None:
+    clean = FixRequest(target=str(shop), playbook=playbook, only=("no-such-rule",))
+    (shop / "conf.py").write_text("x = 1\n")
+    (shop / "web" / "app.py").write_text("y = 1\n")
+    assert (await getattr(app, verb)(clean)).could_not_check == ()
+    for name in ("conf.py", "web/app.py"):
+        (shop / name).unlink()
+    (told,) = (await getattr(app, verb)(clean)).could_not_check
+    assert "nothing was read" in told

@@ -37,9 +37,13 @@ class FixRequest(Record):
         """Return whether a finding is within what was asked for."""
         if self.severity and finding.severity.rank > self.severity.rank:
             return False
-        if self.paths and not any(finding.path == path or finding.path.startswith(path.rstrip("/") + "/") for path in self.paths):
+        if self.paths and not self.has_in_view(finding.path):
             return False
         return not self.only or any(_matches(word, finding) for word in self.only)
+
+    def has_in_view(self, path: str) -> bool:
+        """Return whether a file is within `paths`."""
+        return not self.paths or any(path == given or path.startswith(given.rstrip("/") + "/") for given in self.paths)
 
 
 class RunReport(Record):
