@@ -113,13 +113,13 @@ class Remediator:
         began = time.monotonic()
         async with self._project(request.target, request.revision, self.playbook_for(request)) as project:
             report = await project.scan(project.base)
-            wanted = tuple(finding for finding in report.findings if request.wants(finding))
+            wanted = _wanted(report, request)
             return RunReport(
                 run_id="",
                 target=request.target,
                 source=project.source,
-                scan=report.model_copy(update={"findings": wanted}),
-                left_out=len(report.findings) - len(wanted),
+                scan=wanted,
+                left_out=len(report.findings) - len(wanted.findings),
                 could_not_check=_could_not_check(report, request),
                 seconds=round(time.monotonic() - began, 1),
             )
@@ -160,15 +160,15 @@ class Remediator:
         events = self.journal.events(run_id)
         scan = self._scan_of(events)
         request = FixRequest.model_validate(summary.configuration["request"])
-        wanted = len([finding for finding in scan.findings if request.wants(finding)]) if scan else 0
+        wanted = scan and _wanted(scan, request)
         return RunReport(
             run_id=run_id,
             target=summary.target,
             source=next((event.source for event in events if isinstance(event, RunProgress) and event.source), None),
-            scan=scan,
+            scan=wanted,
             cases=self.journal.cases(run_id),
             baseline=self._baseline_of(events),
-            left_out=len(scan.findings) - wanted if scan else 0,
+            left_out=len(scan.findings) - len(wanted.findings) if scan and wanted else 0,
             could_not_check=_could_not_check(scan, request) if scan else ("the run did not get as far as a scan",),
             interrupted=summary.finished is None,
         )
@@ -256,6 +256,11 @@ class Remediator:
             with contextlib.suppress(SandboxError):
                 async with provider:
                     await provider.sweep()
+
+
+def _wanted(report: ScanReport, request: FixRequest) -> ScanReport:
+    """Return the report with the findings that were asked for."""
+    return report.model_copy(update={"findings": tuple(finding for finding in report.findings if request.wants(finding))})
 
 
 def _could_not_check(report: ScanReport, request: FixRequest) -> tuple[str, ...]:

@@ -78,3 +78,9 @@ async def test_a_folder_in_which_nothing_was_read_is_not_clean(app, shop: Path, 
         (shop / name).unlink()
     (told,) = (await getattr(app, verb)(clean)).could_not_check
     assert "nothing was read" in told
+
+
+async def test_what_was_not_asked_for_is_in_no_output_of_a_run(app, shop: Path, playbook: str) -> None:
+    report = await app.fix(FixRequest(target=str(shop), playbook=playbook, paths=("conf.py",)))
+    assert [finding.path for finding in report.scan.findings] == [case.finding.path for case in report.cases] == ["conf.py"]
+    assert report.left_out == 1
