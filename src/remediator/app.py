@@ -112,6 +112,7 @@ class Remediator:
         """Look, and change nothing: no journal entry, no sandbox."""
         began = time.monotonic()
         async with self._project(request.target, request.revision, self.playbook_for(request)) as project:
+            request.check_paths(project.base)
             report = await project.scan(project.base)
             wanted = _wanted(report, request)
             return RunReport(

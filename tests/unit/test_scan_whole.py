@@ -12,6 +12,7 @@ import pytest
 from remediator.app import Remediator
 from remediator.cli.sarif_output import to_sarif_text
 from remediator.engine.request import FixRequest
+from remediator.errors import UsageError
 from remediator.settings import load_settings
 
 SCANNER = """
@@ -84,3 +85,16 @@ async def test_what_was_not_asked_for_is_in_no_output_of_a_run(app, shop: Path, 
     report = await app.fix(FixRequest(target=str(shop), playbook=playbook, paths=("conf.py",)))
     assert [finding.path for finding in report.scan.findings] == [case.finding.path for case in report.cases] == ["conf.py"]
     assert report.left_out == 1
+
+
+@pytest.mark.parametrize(("given", "left"), [("./web/app.py", 1), ("web/", 1), ("web/../conf.py", 1), (".", 2)])
+async def test_a_path_is_the_same_however_it_is_written(app, shop: Path, playbook: str, given: str, left: int) -> None:
+    report = await app.scan(FixRequest(target=str(shop), playbook=playbook, paths=(given,)))
+    assert (len(report.scan.findings), report.could_not_check) == (left, ())
+
+
+@pytest.mark.parametrize("verb", ["scan", "fix"])
+@pytest.mark.parametrize("given", ["shop/web/app.py", "we", "../shop"])
+async def test_a_path_that_the_target_does_not_have_is_named(app, shop: Path, playbook: str, verb: str, given: str) -> None:
+    with pytest.raises(UsageError, match=f"--path {given}: "):
+        await getattr(app, verb)(FixRequest(target=str(shop), playbook=playbook, paths=("web", given)))

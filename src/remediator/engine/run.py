@@ -103,6 +103,7 @@ class Run:
         return await open_project(source, kit, self._settings, self._note)
 
     async def _scan(self, project: Project) -> Json:
+        self.request.check_paths(project.base)
         await self._progress("scan", "started")
         report = await project.scan(project.base)
         digest = await asyncio.to_thread(project.keep, "scan.json", canonical_json(report.as_json()))
