@@ -28,7 +28,6 @@ from remediator.records.event import Event, RunFinished, RunProgress
 from remediator.records.finding import Finding
 from remediator.records.patch import Patch, ReasonCode
 from remediator.records.recipe import Baseline
-from remediator.records.record import digest_of
 from remediator.records.scan import ScanReport
 from remediator.records.verdict import Check, Verdict
 from remediator.redact import printable
@@ -191,31 +190,33 @@ class Remediator:
     async def apply(self, case_ids: Sequence[str], repository: Path) -> Any:
         """Put proven fixes on a branch of the user's repository (or into a plain folder). Raises PatchError, UsageError."""
         from remediator.checkout import apply_patches
+        from remediator.checkout_undo import UndoStack
 
         patches = [self._proven(self.journal.case(case_id)) for case_id in case_ids]
         branch = f"remediator/{datetime.now(UTC):%Y-%m-%d}-{secrets.token_hex(2)}"
-        record = _undo_path(self.settings.state, repository)
-        await asyncio.to_thread(private_folder, record.parent)
-        return await asyncio.to_thread(apply_patches, repository, patches, branch=branch, record=record)
+        stack = UndoStack(self.settings.state, repository)
+        for folder in (stack.folder.parent, stack.folder):
+            await asyncio.to_thread(private_folder, folder)
+        return await asyncio.to_thread(apply_patches, repository, patches, branch=branch, record=stack.next_record())
 
     async def undo(self, repository: Path) -> Any:
-        """Take back the last `apply` on this repository. Raises UsageError where there is none."""
+        """Take back the last `apply` on this repository that was not taken back yet. Raises UsageError where there is none."""
         from remediator.checkout import undo
+        from remediator.checkout_undo import UndoStack
 
-        path = _undo_path(self.settings.state, repository)
-        if not await asyncio.to_thread(path.is_file):
-            raise UsageError(f"nothing was applied to {repository}", hint="remediator apply makes something to undo")
-        applied = await asyncio.to_thread(_recall, path)
-        await asyncio.to_thread(undo, applied)
-        await asyncio.to_thread(path.unlink)
-        return applied
+        last = await asyncio.to_thread(UndoStack(self.settings.state, repository).last)
+        await asyncio.to_thread(undo, last.applied)
+        await asyncio.to_thread(last.record.unlink)
+        return last.applied
 
     def _proven(self, case: Case) -> tuple[str, str]:
+        from remediator.checkout_message import commit_message
+
         best = case.best
         if best is None or not best[1].sufficient:
             level = best[1].level.name if best and best[1].level is not None else "nothing"
             raise UsageError(f"{case.id} is not proven to the level required (reached: {level})", hint=f"remediator show {case.id}")
-        return best[0].title, best[0].diff
+        return commit_message(case), best[0].diff
 
     # -- parts ---------------------------------------------------------------------------------------------------------
 
@@ -293,13 +294,3 @@ def _noted(events: Sequence[Event], phase: str, key: str) -> str:
 
 def _failed(run_id: str, error: BaseException) -> RunFinished:
     return RunFinished(run_id=run_id, at=datetime.now(UTC), outcome="failed", data={"error": f"{type(error).__name__}: {error}"})
-
-
-def _undo_path(state: Path, repository: Path) -> Path:
-    return state / "undo" / f"{digest_of(str(repository.resolve()).encode('utf-8', 'surrogateescape'))[7:23]}.json"
-
-
-def _recall(path: Path) -> Any:
-    from remediator.checkout import Applied
-
-    return Applied.model_validate_json(path.read_bytes())

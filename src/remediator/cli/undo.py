@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 )
 @pass_session
 def command(session: Session, repository: Path) -> int:
-    """Take back the last `apply` on this repository; refuses where work of yours would be lost."""
+    """Take back the last `apply` on this repository, called again the one before; refuses where work of yours would be lost."""
     from remediator.cli.console import safe
     from remediator.cli.documents import print_json
 
