@@ -532,3 +532,35 @@ def test_explain_knows_codes_and_topics(terminal):
     assert "E3 (level)" in terminal("explain", "E3")[1]
     assert "141 (exit)" in terminal("explain", "exit-codes")[1]
     assert terminal("explain", "nonsense")[0] == 2
+
+
+def test_the_latest_run_is_this_folders_and_another_ones_is_named(terminal, tmp_path, monkeypatch):
+    journal = Journal(terminal.state / "journal.sqlite")
+    for number, name in enumerate(("mine", "other")):
+        (tmp_path / name / "sub").mkdir(parents=True)
+        found = finding(f"{name}.py", 7)
+        patch = patch_for(found)
+        run = {"run_id": f"run-{name}", "at": NOW}
+        case = {**run, "case_id": f"fx-{name}"}
+        for step, event in enumerate(
+            (
+                RunStarted(**run, target=str(tmp_path / name), configuration={"request": FixRequest(target="x").as_json()}),
+                FindingReported(**case, finding=found),
+                PatchProposed(**case, patch=patch),
+                VerdictReached(**case, verdict=verdict_on(patch)),
+            )
+        ):
+            journal.append(event, f"{number}:{step}")
+    journal.close()
+    for folder in ("mine", "mine/sub"):
+        monkeypatch.chdir(tmp_path / folder)
+        _, out, err = terminal("list", "--json", "id")
+        assert (json.loads(out), err) == ([{"id": "fx-mine"}], "")
+        assert "run-mine" in terminal()[1]
+        assert "fx-mine" in terminal("review", "--no-input")[1]
+        assert terminal("why", "mine.py:7")[0] == 0 and terminal("why", "other.py:7")[0] == 2
+    assert terminal("apply", "--class", "safe", "--to", str(tmp_path / "other"))[0] == 0
+    assert terminal.apps[-1].asked[0][0] == ["fx-other"]
+    monkeypatch.chdir(tmp_path)
+    _, out, err = terminal("list", "--json", "id")
+    assert json.loads(out) == [{"id": "fx-other"}] and f"latest run: run-other on {tmp_path / 'other'}" in err

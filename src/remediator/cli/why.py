@@ -32,11 +32,15 @@ class Answer(NamedTuple):
 @click.argument("where", metavar="CASE|PATH:LINE", shell_complete=complete_cases)
 @pass_session
 def command(session: Session, where: str) -> int:
-    """Say why CASE (or the finding at PATH:LINE of the latest run) has no proven fix, what was tried, and the cheapest way on."""
+    """Say why CASE (or the finding at PATH:LINE of this folder's latest run) has no proven fix, what was tried, and the cheapest way on."""
     from remediator.cli.documents import print_json
+    from remediator.cli.latest_run import latest_cases
 
     async def work(app: Remediator) -> list[Case]:
-        here = [case for case in app.journal.cases() if is_at(case, where)]
+        # An id is nobody's path: of whose run it is needs no telling.
+        if where == "last" or where.startswith("fx-"):
+            return [app.journal.case(where)]
+        here = [case for case in latest_cases(session, app.journal) if is_at(case, where)]
         return here or [app.journal.case(where)]
 
     answers = [answer_for(case) for case in session.run(work)]
