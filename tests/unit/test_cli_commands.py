@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import structlog
 
+from remediator.checkout import Applied
+from remediator.cli import json_fields
 from remediator.cli.main import run
 from remediator.cli.review_log import ReviewLog
 from remediator.cli.session import Session
@@ -21,6 +23,7 @@ from remediator.engine.journal import Journal
 from remediator.engine.request import FixRequest, RunReport
 from remediator.errors import PatchConflictError
 from remediator.evidence.bundle import BundleRef
+from remediator.evidence.replay import ReplayReport
 from remediator.records import (
     BundleWritten,
     CaseClosed,
@@ -255,6 +258,29 @@ def test_a_lone_json_flag_does_not_eat_the_target(terminal):
 def test_an_unknown_field_is_named_with_those_there_are(after_fix):
     code, _, err = after_fix("list", "--json=nope")
     assert code == 2 and "no field 'nope'" in err and "fix_class" in err
+
+
+@pytest.mark.parametrize(
+    "verb", [["fix", "shop"], ["scan"], ["apply", "fx-aaaa"], ["undo"], ["replay", "fx-aaaa"], ["--json=nope", "list"]]
+)
+def test_an_unknown_field_is_refused_before_the_work(terminal, verb):
+    before = len(terminal.apps)
+    code, _, err = terminal(*verb, "--json=nope")
+    assert code == 2 and "no field 'nope'" in err and "there is: " in err
+    assert len(terminal.apps) == before
+
+
+@pytest.mark.parametrize("verb", [["list"], ["show", "fx-aaaa"], ["apply", "fx-aaaa"], ["verify", "p.diff"], ["doctor"]])
+def test_an_output_is_refused_by_a_command_that_writes_none(terminal, tmp_path, verb):
+    (tmp_path / "p.diff").write_text(DIFF)
+    code, _, err = terminal(*verb, "-o", "sarif=out.sarif")
+    assert code == 2 and f"`{verb[0]}` writes no such file" in err
+    assert not terminal.apps
+
+
+def test_the_fields_that_may_be_named_are_those_of_the_documents():
+    assert ("schema_version", *ReplayReport.model_fields, "exit_code") == json_fields.REPLAY
+    assert tuple(Applied.model_fields) == json_fields.APPLIED
 
 
 def test_events_are_json_lines(terminal):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from remediator.cli import json_fields
 from remediator.cli.completing import complete_cases
 from remediator.cli.options import Verb, pass_session
 from remediator.cli.session import Session
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from remediator.records.case import Case
 
 
-@click.command("apply", cls=Verb)
+@click.command("apply", cls=Verb, json_fields=("cases", *json_fields.APPLIED))
 @click.argument("cases", metavar="[CASE]...", nargs=-1, shell_complete=complete_cases)
 @click.option("--class", "kind", type=click.Choice(["safe"]), help="Every proven fix of this class of the repository's latest run.")
 @click.option("--approved", is_flag=True, help="Every proven fix that was approved in `review` and not applied yet.")

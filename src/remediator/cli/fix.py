@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from remediator.engine.request import RunReport
 
 
-@click.command("fix", cls=Verb, json_fields=json_fields.RUN)
+@click.command("fix", cls=Verb, json_fields=json_fields.RUN, writes_outputs=True)
 @click.argument("target", default=".")
 @scan_options
 @click.option("--only", metavar="WHAT", multiple=True, help="Only this finding id, rule, CWE-n or path:line (repeat).")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from remediator.cli import json_fields
 from remediator.cli.options import Verb, pass_session
 from remediator.cli.session import Session
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from remediator.app import Remediator
 
 
-@click.command("undo", cls=Verb)
+@click.command("undo", cls=Verb, json_fields=json_fields.APPLIED)
 @click.option(
     "--to",
     "repository",
