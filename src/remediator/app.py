@@ -19,6 +19,7 @@ from remediator.engine.journal import Journal, Recorder, RunSummary
 from remediator.engine.overriding import overridden
 from remediator.engine.project import Project
 from remediator.engine.request import FixRequest, RunReport
+from remediator.engine.resuming import resumed
 from remediator.engine.run import Run, project_of, run_folder
 from remediator.errors import PatchError, StateError, StoppedError, UsageError
 from remediator.evidence.replay import ReplayReport
@@ -66,7 +67,7 @@ class Remediator:
         from remediator.engine.durable import open_durable
 
         began = time.monotonic()
-        run_id, request, resumed = self._which_run(request)
+        run_id, request, again = self._which_run(request)
         playbook = self.playbook_for(request)
         run = Run(run_id, request, playbook, self.settings, self.registry, self._recorder)
         await self._sweep(playbook)
@@ -86,7 +87,7 @@ class Remediator:
         finally:
             self._drain = None
         report = self.report(run_id)
-        return report.model_copy(update={"resumed": resumed, "seconds": round(time.monotonic() - began, 1)})
+        return report.model_copy(update={"resumed": again, "seconds": round(time.monotonic() - began, 1)})
 
     def stop(self) -> bool:
         """Ask the run to end after the steps that are under way, to be resumed later; return whether one is there to be asked."""
@@ -101,11 +102,8 @@ class Remediator:
         request = request.model_copy(update={"target": rooted(request.target)})
         if not request.resume:
             return f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}", request, False
-        for run in self.journal.runs():
-            if not run.finished and request.target == run.target:
-                before = FixRequest.model_validate(run.configuration["request"])
-                return run.run_id, before.model_copy(update={"resume": True}), True
-        raise UsageError(f"no unfinished run on {request.target!r}", hint="leave --resume out to begin a new one")
+        run_id, before = resumed(request, self.journal.runs())
+        return run_id, before, True
 
     async def scan(self, request: FixRequest) -> RunReport:
         """Look, and change nothing: no journal entry, no sandbox."""
