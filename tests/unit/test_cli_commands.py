@@ -16,9 +16,11 @@ import structlog
 
 from remediator.checkout import Applied
 from remediator.cli import json_fields
+from remediator.cli.case_table import next_steps, totals
 from remediator.cli.main import run
 from remediator.cli.review_log import ReviewLog
 from remediator.cli.session import Session
+from remediator.cli.why import answer_for
 from remediator.engine.journal import Journal
 from remediator.engine.request import FixRequest, RunReport
 from remediator.errors import PatchConflictError
@@ -26,6 +28,7 @@ from remediator.evidence.bundle import BundleRef
 from remediator.evidence.replay import ReplayReport
 from remediator.records import (
     BundleWritten,
+    Case,
     CaseClosed,
     Check,
     CheckDone,
@@ -400,6 +403,29 @@ def test_why_gives_one_reason_what_was_tried_and_a_way_on(after_fix):
     assert "tried: codemod yaml-safe-load: rejected" in out
     assert "cheapest way on: remediator show fx-bbbb2222" in out
     assert json.loads(after_fix("why", "fx-cccc", "--json", "reason")[1]) == [{"reason": "needs-model"}]
+
+
+@pytest.mark.parametrize("level", [EvidenceLevel.E0, EvidenceLevel.E1, EvidenceLevel.E2, None])
+def test_why_names_the_level_that_could_be_settled_for(level):
+    found = finding()
+    patch = patch_for(found)
+    reached = Outcome.verified if level is not None else Outcome.infra_error
+    verdict = Verdict(patch_id=patch.id, finding_id=found.id, outcome=reached, level=level)
+    ended = Case(id="fx-1", run_id="r", finding=found, patches=(patch,), verdicts=(verdict,), closed=ReasonCode.below_required)
+    unblock = answer_for(ended).unblock
+    assert f"--require {level.name}" in unblock if level is not None else "accept" not in unblock
+    assert "LEVEL" not in unblock
+
+
+def test_a_stopped_run_counts_its_open_cases_and_asks_nothing_of_them():
+    found = tuple(finding(line=number) for number in (1, 2, 3))
+    cases = (
+        Case(id="fx-1", run_id="r", finding=found[0], closed=ReasonCode.needs_model),
+        Case(id="fx-2", run_id="r", finding=found[1]),
+    )
+    stopped = RunReport(run_id="r", target="t", scan=ScanReport(tree="t", findings=found), cases=cases, interrupted=True, seconds=9)
+    assert totals(stopped) == "Stopped after 9 s. 0 safe, 0 to review, 1 without a fix, 2 cases open."
+    assert next_steps(cases[1:], {"fx-2": "fx-2"}) == ""
 
 
 def test_apply_takes_proven_fixes_only(after_fix):

@@ -72,6 +72,11 @@ def why_not(case: Case) -> WhyNot:
     return WhyNot(ReasonCode.could_not_check, "the run ended before this case did; go on with --resume")
 
 
+def is_open(case: Case) -> bool:
+    """Return whether a case is in progress still: its run was stopped, or is at it."""
+    return case.closed is None and not case.fixed
+
+
 def not_proven(verdict: Verdict) -> Sequence[Check]:
     """Return the checks that did not pass and did not fail: what nobody knows."""
     return [check for check in verdict.checks if check.status not in (CheckStatus.passed, CheckStatus.failed)]

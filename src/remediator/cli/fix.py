@@ -47,7 +47,7 @@ def command(session: Session, /, target: str, **options: Any) -> int:
         _tell_resume(session)
         raise
     code = present(session, report, scan_only=False)
-    if report.interrupted or report.budget_hit:
+    if report.interrupted:
         _tell_resume(session)
     return code
 

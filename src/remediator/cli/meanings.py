@@ -41,7 +41,7 @@ _REASONS = {
     ),
     "below-required": (
         "What could be checked holds, but the required evidence level was not reached.",
-        "give the project what the missing check needs (tests, a recipe, a sandbox), or accept less: remediator fix --require E2",
+        "give the project what the missing check needs (tests, a recipe, a sandbox), or accept less: remediator fix --require LEVEL",
     ),
     "budget": ("A cap on attempts, money or time was reached.", "raise the playbook's limits, or: remediator fix --minutes N"),
     "duplicate": ("Another case's fix removes this finding too.", "nothing: it is gone with the other fix"),
@@ -55,7 +55,7 @@ _REASONS = {
     ),
     "could-not-check": (
         "Something that is needed to judge broke or is missing; nothing is known about the fix, good or bad.",
-        "remediator doctor, mend what it names, then remediator fix --resume",
+        "remediator doctor, mend what it names, then remediator fix again",
     ),
 }
 _EXITS = {
@@ -64,7 +64,7 @@ _EXITS = {
     "2": ("The command line, the settings, a playbook or a plugin is wrong; nothing was done.", "the message's hint says what to mend"),
     "3": ("Something could not be checked: a scanner, a file, or the sandbox. Not the same as clean.", "remediator doctor"),
     "4": ("A service refused our credentials.", "check the key that the message names"),
-    "5": ("A cap on money or time was reached; what was done is kept.", "remediator fix --resume, or a higher cap"),
+    "5": ("A cap on money or time was reached; what was done is kept.", "raise the playbook's limits, or: remediator fix --minutes N"),
     "6": ("Verification failed: the patch was rejected, or a replay came to other evidence.", "the failed check says why"),
     "7": ("Conflict: the patch does not apply exactly, or is not one that may be applied.", "update the tree or the patch"),
     "8": ("Integrity: a bundle is damaged, tampered with, or signed by nobody we trust.", "do not use it; get it again from its source"),

@@ -80,8 +80,16 @@ def answer_for(case: Case) -> Answer:
         detail=why.detail,
         meaning=meaning.says,
         tried=tried,
-        unblock=meaning.unblock.replace("CASE", case.id),
+        unblock=_way_on(case, meaning.unblock),
     )
+
+
+def _way_on(case: Case, unblock: str) -> str:
+    level = case.best[1].level if case.best else None
+    if level is None and "LEVEL" in unblock:
+        # Nothing that could be settled for was reached.
+        unblock = unblock.partition(", or accept less")[0]
+    return unblock.replace("CASE", case.id).replace("LEVEL", level.name if level is not None else "")
 
 
 def _print(session: Session, answer: Answer) -> None:
