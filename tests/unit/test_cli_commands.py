@@ -395,6 +395,8 @@ def test_list_narrows_by_class_reason_and_run(after_fix):
     assert json.loads(after_fix("list", "--json", "id", "--reason", "needs-model")[1]) == [{"id": "fx-cccc3333"}]
     assert "run-1" in after_fix("list", "--runs")[1]
     assert after_fix("list", "--run", "run-9")[0] == 2
+    code, _, err = after_fix("list", "--reason", "nosuch")
+    assert code == 2 and "nosuch" in err and "needs-model" in err
 
 
 def test_why_gives_one_reason_what_was_tried_and_a_way_on(after_fix):

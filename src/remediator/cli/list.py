@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from remediator.cli import json_fields
+from remediator.cli.meanings import CODES
 from remediator.cli.options import Verb, pass_session
 from remediator.cli.session import Session
 
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
     from remediator.engine.journal import RunSummary
     from remediator.records.case import Case
 
+REASONS = [code for code, meaning in CODES.items() if meaning.kind == "reason"]
+
 
 @click.command("list", cls=Verb, json_fields=(*json_fields.CASE, *json_fields.RUN_SUMMARY))
 @click.option("--runs", is_flag=True, help="List the runs instead of one run's cases.")
 @click.option("--run", "run_id", metavar="RUN", help="The run whose cases are listed; this folder's latest by default.")
 @click.option("--class", "kind", type=click.Choice(["safe", "review", "none"]), help="Only cases of this class.")
-@click.option("--reason", metavar="CODE", help="Only cases that ended with this reason code.")
+@click.option("--reason", type=click.Choice(REASONS), metavar="CODE", help="Only cases that ended with this reason code.")
 @pass_session
 def command(session: Session, runs: bool, run_id: str | None, kind: str | None, reason: str | None) -> int:
     """List the cases of the latest run of this folder (else of all runs): proven fixes first, then what has none and why."""
