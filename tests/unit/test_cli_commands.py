@@ -405,6 +405,8 @@ def test_why_gives_one_reason_what_was_tried_and_a_way_on(after_fix):
     assert "tried: codemod yaml-safe-load: rejected" in out
     assert "cheapest way on: remediator show fx-bbbb2222" in out
     assert json.loads(after_fix("why", "fx-cccc", "--json", "reason")[1]) == [{"reason": "needs-model"}]
+    for verb in ("why", "show"):
+        assert r"tried: codemod declined: query \x1b[2J built (needs-model)" in after_fix(verb, "fx-cccc")[1]
 
 
 @pytest.mark.parametrize("level", [EvidenceLevel.E0, EvidenceLevel.E1, EvidenceLevel.E2, None])

@@ -65,21 +65,18 @@ def is_at(case: Case, where: str) -> bool:
 
 def answer_for(case: Case) -> Answer:
     """Return the answer for one case."""
-    from remediator.cli.case_view import label, place, why_not
+    from remediator.cli.case_view import label, place, tried, why_not
     from remediator.cli.meanings import CODES
 
     why = why_not(case)
     meaning = CODES[why.reason]
-    titles = {patch.id: f"{patch.fixer} {patch.transform or patch.title}" for patch in case.patches}
-    tried = [f"{d.fixer}: declined, {d.reason}{': ' + d.detail if d.detail else ''}" for d in case.declined]
-    tried += [f"{titles.get(v.patch_id, v.patch_id)}: {v.outcome}{', ' + v.summary if v.summary else ''}" for v in case.verdicts]
     return Answer(
         case=case.id,
         place=f"{place(case.finding)} {label(case.finding)}",
         reason=why.reason.value,
         detail=why.detail,
         meaning=meaning.says,
-        tried=tried,
+        tried=tried(case),
         unblock=_way_on(case, meaning.unblock),
     )
 

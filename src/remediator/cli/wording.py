@@ -81,7 +81,7 @@ class Wording:
             case PatchProposed():
                 return _row("fix", f"{about} {event.patch.fixer}: {event.patch.transform or event.patch.title}")
             case FixDeclined():
-                return _row("no fix", f"{about} {event.declined.fixer}: {event.declined.reason} {event.declined.detail}")
+                return _row("no fix", f"{about} {case_view.declined(event.declined)}")
             case CheckDone():
                 check = event.check
                 told = check.summary or check.reason

@@ -116,8 +116,9 @@ class Project:
     def _tell_baseline(self, baseline: Baseline) -> None:
         tests = len(baseline.runs[0].results) if baseline.runs else 0
         digest = self.keep("baseline.json", canonical_json(baseline.as_json()))
+        of_all = f"{len(baseline.passing)} of {tests} test{'s' * (tests != 1)} pass"
         self.note(
-            f"baseline: {baseline.recipe.name}: {len(baseline.passing)} of {tests} tests pass, {len(baseline.flaky)} flaky",
+            f"baseline: {baseline.recipe.name}: {of_all}, {len(baseline.flaky)} flaky",
             phase="baseline",
             report=digest,
             tests=tests,
