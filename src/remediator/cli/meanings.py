@@ -61,7 +61,13 @@ _REASONS = {
 _EXITS = {
     "0": ("Nothing is left at the gate, and everything was looked at.", ""),
     "1": ("Findings remain without a proven fix.", "remediator list; remediator why CASE"),
-    "2": ("The command line, the settings, a playbook or a plugin is wrong; nothing was done.", "the message's hint says what to mend"),
+    "2": (
+        (
+            "The command line, the settings, a playbook or a plugin is wrong, or the state folder is full or cannot be used; "
+            "a run that had begun can be resumed."
+        ),
+        "the message's hint says what to mend",
+    ),
     "3": ("Something could not be checked: a scanner, a file, or the sandbox. Not the same as clean.", "remediator doctor"),
     "4": ("A service refused our credentials.", "check the key that the message names"),
     "5": ("A cap on money or time was reached; what was done is kept.", "raise the playbook's limits, or: remediator fix --minutes N"),
