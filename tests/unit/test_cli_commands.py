@@ -17,7 +17,9 @@ import structlog
 from remediator.checkout import Applied
 from remediator.cli import json_fields
 from remediator.cli.case_table import next_steps, totals
+from remediator.cli.console import make_console
 from remediator.cli.main import run
+from remediator.cli.progress import PlainView
 from remediator.cli.review_log import ReviewLog
 from remediator.cli.session import Session
 from remediator.cli.why import answer_for
@@ -407,6 +409,25 @@ def test_why_gives_one_reason_what_was_tried_and_a_way_on(after_fix):
     assert json.loads(after_fix("why", "fx-cccc", "--json", "reason")[1]) == [{"reason": "needs-model"}]
     for verb in ("why", "show"):
         assert r"tried: codemod declined: query \x1b[2J built (needs-model)" in after_fix(verb, "fx-cccc")[1]
+
+
+def test_a_preparation_that_failed_is_told_with_the_end_of_its_log(terminal, capsys):
+    noted = RunProgress(**RUN, phase="prepare", message="no baseline", data={"hint": "tried pip; the last log ends:\nno \x1b[2J wheel"})
+    found = finding()
+    patch = patch_for(found)
+    missed = Check(name="builds", level=EvidenceLevel.E1, status=CheckStatus.not_run, reason="no-recipe")
+    verdict = Verdict(patch_id=patch.id, finding_id=found.id, outcome=Outcome.verified, level=EvidenceLevel.E0, checks=(missed,))
+    case = {**RUN, "case_id": "fx-dddd4444"}
+    closed = CaseClosed(**case, reason=ReasonCode.below_required)
+    journal = Journal(terminal.state / "journal.sqlite")
+    events = (noted, FindingReported(**case, finding=found), PatchProposed(**case, patch=patch), VerdictReached(**case, verdict=verdict))
+    for number, event in enumerate((*events, closed)):
+        journal.append(event, str(number))
+    journal.close()
+    assert "preparation:\n  tried pip; the last log ends:\n  no \\x1b[2J wheel\n" in terminal("why", "fx-dddd")[1]
+    for verbose, shown in ((True, True), (False, False)):
+        PlainView(make_console("never", stderr=True), verbose=verbose).show(noted)
+        assert ("no \\x1b[2J wheel" in capsys.readouterr().err) is shown
 
 
 @pytest.mark.parametrize("level", [EvidenceLevel.E0, EvidenceLevel.E1, EvidenceLevel.E2, None])

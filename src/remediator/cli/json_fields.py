@@ -40,7 +40,7 @@ CASE = (
 )
 RUN_SUMMARY = ("run_id", "target", "started", "finished", "outcome", "configuration")
 VERDICT = ("schema_version", "verdict", "sufficient", "bundle_path", "bundle_digest", "exit_code")
-WHY = ("case", "place", "reason", "detail", "meaning", "tried", "unblock")
+WHY = ("case", "place", "reason", "detail", "meaning", "tried", "unblock", "preparation")
 REPLAY = (
     "schema_version",
     "case_id",

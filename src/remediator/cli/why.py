@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -14,6 +15,7 @@ from remediator.cli.session import Session
 if TYPE_CHECKING:
     from remediator.app import Remediator
     from remediator.records.case import Case
+    from remediator.records.event import Event
 
 
 class Answer(NamedTuple):
@@ -26,6 +28,8 @@ class Answer(NamedTuple):
     meaning: str
     tried: list[str]
     unblock: str
+    preparation: str
+    """What was tried to prepare the project, and the end of the last log, where that failed and a check was missed for it."""
 
 
 @click.command("why", cls=Verb, json_fields=json_fields.WHY)
@@ -36,14 +40,13 @@ def command(session: Session, where: str) -> int:
     from remediator.cli.documents import print_json
     from remediator.cli.latest_run import latest_cases
 
-    async def work(app: Remediator) -> list[Case]:
+    async def work(app: Remediator) -> list[Answer]:
         # An id is nobody's path: of whose run it is needs no telling.
-        if where == "last" or where.startswith("fx-"):
-            return [app.journal.case(where)]
-        here = [case for case in latest_cases(session, app.journal) if is_at(case, where)]
-        return here or [app.journal.case(where)]
+        by_id = where == "last" or where.startswith("fx-")
+        here = [] if by_id else [case for case in latest_cases(session, app.journal) if is_at(case, where)]
+        return [answer_for(case, app.journal.events(case.run_id)) for case in here or [app.journal.case(where)]]
 
-    answers = [answer_for(case) for case in session.run(work)]
+    answers = session.run(work)
     if session.json is not None:
         print_json(session, [answer._asdict() for answer in answers])
     else:
@@ -63,8 +66,8 @@ def is_at(case: Case, where: str) -> bool:
     return place.path == where
 
 
-def answer_for(case: Case) -> Answer:
-    """Return the answer for one case."""
+def answer_for(case: Case, events: Sequence[Event] = ()) -> Answer:
+    """Return the answer for one case, with what its run's events say of the preparation."""
     from remediator.cli.case_view import label, place, tried, why_not
     from remediator.cli.meanings import CODES
 
@@ -78,7 +81,17 @@ def answer_for(case: Case) -> Answer:
         meaning=meaning.says,
         tried=tried(case),
         unblock=_way_on(case, meaning.unblock),
+        preparation=_preparation(events) if _missed_a_recipe(case) else "",
     )
+
+
+def _missed_a_recipe(case: Case) -> bool:
+    return any(check.reason == "no-recipe" for verdict in case.verdicts for check in verdict.checks)
+
+
+def _preparation(events: Sequence[Event]) -> str:
+    told = [event.data["hint"] for event in events if event.type == "RunProgress" and event.phase == "prepare" and event.data.get("hint")]
+    return str(told[-1]) if told else ""
 
 
 def _way_on(case: Case, unblock: str) -> str:
@@ -100,4 +113,8 @@ def _print(session: Session, answer: Answer) -> None:
     out.print(f"  {answer.meaning}")
     for line in answer.tried or ["nothing"]:
         out.print(f"tried: {safe(line)}")
+    if answer.preparation:
+        out.print("preparation:")
+        for line in answer.preparation.splitlines():
+            out.print(Text(f"  {safe(line)}", style="dim"))
     out.print(f"cheapest way on: {answer.unblock}")

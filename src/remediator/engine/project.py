@@ -107,7 +107,7 @@ class Project:
                     self._baseline = await self._measured()
                     self._tell_baseline(self._baseline)
                 except (RecipeError, SandboxUnavailableError) as error:
-                    self.note(f"no baseline: {error.message}", hint=error.hint)
+                    self.note(f"no baseline: {error.message}", phase="prepare", hint=error.hint)
                     self._unprepared = error
         if isinstance(self._unprepared, SandboxUnavailableError):
             raise self._unprepared
