@@ -628,12 +628,16 @@ def test_the_latest_run_is_this_folders_and_another_ones_is_named(terminal, tmp_
             )
         ):
             journal.append(event, f"{number}:{step}")
+    for event in (
+        RunStarted(run_id="run-typo", at=NOW, target=str(tmp_path / "mine"), configuration={"request": FixRequest(target="x").as_json()}),
+        RunFinished(run_id="run-typo", at=NOW, outcome="failed"),
+    ):
+        journal.append(event, event.type)
     journal.close()
     for folder in ("mine", "mine/sub"):
         monkeypatch.chdir(tmp_path / folder)
         _, out, err = terminal("list", "--json", "id")
         assert (json.loads(out), err) == ([{"id": "fx-mine"}], "")
-        assert "run-mine" in terminal()[1]
         assert "fx-mine" in terminal("review", "--no-input")[1]
         assert terminal("why", "mine.py:7")[0] == 0 and terminal("why", "other.py:7")[0] == 2
     assert terminal("apply", "--class", "safe", "--to", str(tmp_path / "other"))[0] == 0

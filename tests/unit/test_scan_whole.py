@@ -98,3 +98,17 @@ async def test_a_path_is_the_same_however_it_is_written(app, shop: Path, playboo
 async def test_a_path_that_the_target_does_not_have_is_named(app, shop: Path, playbook: str, verb: str, given: str) -> None:
     with pytest.raises(UsageError, match=f"--path {given}: "):
         await getattr(app, verb)(FixRequest(target=str(shop), playbook=playbook, paths=("web", given)))
+
+
+async def test_a_patch_is_rescanned_by_who_found_the_flaw_whatever_was_imported(app, shop: Path, playbook: str, tmp_path: Path) -> None:
+    text = Path(playbook).read_text().replace("[{use: applies}]", "[{use: applies}, {use: rescan}]")
+    Path(playbook).write_text(text)
+    request = FixRequest(target=str(shop), playbook=playbook)
+    log = to_sarif_text(await app.scan(request)).replace('"name": "Own"', '"name": "Theirs"').replace('"yaml-load"', '"their-rule"')
+    (tmp_path / "theirs.sarif").write_text(log)
+    both = request.model_copy(update={"sarif": (tmp_path / "theirs.sarif",)})
+    diff = "--- a/conf.py\n+++ b/conf.py\n@@ -1,2 +1,2 @@\n import yaml\n-yaml.load(x)\n+yaml.safe_load(x)\n"
+    for rule in ("yaml-load", "their-rule"):
+        (finding,) = [item for item in (await app.scan(both)).scan.findings if item.rule_id == rule and item.path == "conf.py"]
+        verdict, _ = await app.verify(str(shop), diff, finding, request=both)
+        assert {check.name: check.status for check in verdict.checks}["rescan"] == "passed", rule

@@ -25,7 +25,8 @@ def latest_cases(session: Session, journal: Journal, folder: Path | None = None)
     from remediator.cli.console import safe
 
     folder = folder or Path.cwd()
-    run = latest_run(journal.runs(), folder)
+    # A run that failed before it had a case, such as for a misspelt option, hides nothing.
+    run = latest_run([run for run in journal.runs() if run.outcome != "failed" or journal.cases(run.run_id)], folder)
     if run is None:
         return ()
     if not folder.resolve().is_relative_to(run.target):
