@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from remediator.engine.request import RunReport
 
 
-@click.command("fix", cls=Verb, json_fields=json_fields.RUN)
+@click.command("fix", cls=Verb, json_fields=json_fields.RUN, writes_outputs=True)
 @click.argument("target", default=".")
 @scan_options
 @click.option("--only", metavar="WHAT", multiple=True, help="Only this finding id, rule, CWE-n or path:line (repeat).")
@@ -47,7 +47,7 @@ def command(session: Session, /, target: str, **options: Any) -> int:
         _tell_resume(session)
         raise
     code = present(session, report, scan_only=False)
-    if report.interrupted or report.budget_hit:
+    if report.interrupted:
         _tell_resume(session)
     return code
 

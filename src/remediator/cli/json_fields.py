@@ -40,4 +40,20 @@ CASE = (
 )
 RUN_SUMMARY = ("run_id", "target", "started", "finished", "outcome", "configuration")
 VERDICT = ("schema_version", "verdict", "sufficient", "bundle_path", "bundle_digest", "exit_code")
-WHY = ("case", "place", "reason", "detail", "meaning", "tried", "unblock")
+WHY = ("case", "place", "reason", "detail", "meaning", "tried", "unblock", "preparation")
+REPLAY = (
+    "schema_version",
+    "case_id",
+    "patch_id",
+    "bundle_digest",
+    "signature",
+    "outcome",
+    "recorded",
+    "replayed",
+    "differences",
+    "notes",
+    "recorded_digest",
+    "replayed_digest",
+    "exit_code",
+)
+APPLIED = ("repository", "branch", "previous", "base", "commits", "files")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
 from pathlib import Path
 
-from remediator.contracts import Engine
+from pydantic import field_validator
+
+from remediator.contracts import Engine, Tree
+from remediator.errors import UsageError
 from remediator.records.case import Case
 from remediator.records.finding import Finding, Severity
 from remediator.records.patch import ReasonCode
@@ -16,7 +20,10 @@ from remediator.records.verdict import EvidenceLevel
 
 
 class FixRequest(Record):
-    """One run's order. `only` holds finding ids, rule ids, `CWE-n` or `path:line`; all other fields narrow or override settings."""
+    """One run's order. `only` holds finding ids, rule ids, `CWE-n` or `path:line`; all other fields narrow or override settings.
+
+    `paths` are relative to the target; `./a/../b/` is the same as `b`.
+    """
 
     target: str
     revision: str | None = None
@@ -33,13 +40,28 @@ class FixRequest(Record):
     minutes: float | None = None
     strict: bool = False
 
+    @field_validator("paths")
+    @classmethod
+    def _plain(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(posixpath.normpath(path) for path in paths)
+
+    def check_paths(self, tree: Tree) -> None:
+        """Raise UsageError naming the first of `paths` at which the target has neither file nor folder."""
+        for given in self.paths:
+            if not any(_is_within(entry.path, given) for entry in tree.entries()):
+                raise UsageError(f"--path {given}: the target has no such file or folder", hint="paths are relative to the target")
+
     def wants(self, finding: Finding) -> bool:
         """Return whether a finding is within what was asked for."""
         if self.severity and finding.severity.rank > self.severity.rank:
             return False
-        if self.paths and not any(finding.path == path or finding.path.startswith(path.rstrip("/") + "/") for path in self.paths):
+        if self.paths and not self.has_in_view(finding.path):
             return False
         return not self.only or any(_matches(word, finding) for word in self.only)
+
+    def has_in_view(self, path: str) -> bool:
+        """Return whether a file is within `paths`."""
+        return not self.paths or any(_is_within(path, given) for given in self.paths)
 
 
 class RunReport(Record):
@@ -64,6 +86,10 @@ class RunReport(Record):
         return any(case.closed is ReasonCode.budget for case in self.cases)
 
 
+def _is_within(path: str, given: str) -> bool:
+    return given == "." or path == given or path.startswith(given + "/")
+
+
 def _matches(word: str, finding: Finding) -> bool:
     if word.upper().startswith("CWE-") and word[4:].isdigit():
         return int(word[4:]) in finding.cwe
@@ -71,6 +97,7 @@ def _matches(word: str, finding: Finding) -> bool:
         return True
     if finding.location is None:
         return False
+    word = word.removeprefix("./")
     path, _, line = word.rpartition(":")
     if path and line.isdigit():
         return finding.path == path and finding.location.start_line <= int(line) <= finding.location.end_line
