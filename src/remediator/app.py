@@ -22,6 +22,7 @@ from remediator.engine.ledger import Ledger
 from remediator.engine.overriding import overridden
 from remediator.engine.project import Project
 from remediator.engine.request import FixRequest, RunReport
+from remediator.engine.resuming import resumed
 from remediator.engine.run import Run, project_of, run_folder
 from remediator.engine.supplied import handed_in
 from remediator.errors import PatchError, StateError, StoppedError, UsageError
@@ -32,7 +33,6 @@ from remediator.records.event import Event, RunFinished, RunProgress
 from remediator.records.finding import Finding
 from remediator.records.patch import Patch, ReasonCode
 from remediator.records.recipe import Baseline
-from remediator.records.record import digest_of
 from remediator.records.scan import ScanReport
 from remediator.records.verdict import Check, Verdict
 from remediator.redact import printable
@@ -85,7 +85,7 @@ class Remediator:
         from remediator.engine.durable import open_durable
 
         began = time.monotonic()
-        run_id, request, resumed = self._which_run(request)
+        run_id, request, again = self._which_run(request)
         playbook = self.playbook_for(request)
         asking = self._asking(run_id, request)
         run = Run(run_id, request, playbook, self.settings, self.registry, self._recorder, asking)
@@ -106,7 +106,7 @@ class Remediator:
         finally:
             self._drain = None
         report = self.report(run_id)
-        return report.model_copy(update={"resumed": resumed, "seconds": round(time.monotonic() - began, 1)})
+        return report.model_copy(update={"resumed": again, "seconds": round(time.monotonic() - began, 1)})
 
     def _asking(self, run_id: str, request: FixRequest) -> Asking:
         limits = self.settings.limits
@@ -135,25 +135,23 @@ class Remediator:
         request = request.model_copy(update={"target": rooted(request.target)})
         if not request.resume:
             return f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}", request, False
-        for run in self.journal.runs():
-            if not run.finished and request.target == run.target:
-                before = FixRequest.model_validate(run.configuration["request"])
-                return run.run_id, before.model_copy(update={"resume": True}), True
-        raise UsageError(f"no unfinished run on {request.target!r}", hint="leave --resume out to begin a new one")
+        run_id, before = resumed(request, self.journal.runs())
+        return run_id, before, True
 
     async def scan(self, request: FixRequest) -> RunReport:
         """Look, and change nothing: no journal entry, no sandbox."""
         began = time.monotonic()
         async with self._project(request.target, request.revision, self.playbook_for(request)) as project:
+            request.check_paths(project.base)
             report = await project.scan(project.base)
-            wanted = tuple(finding for finding in report.findings if request.wants(finding))
+            wanted = _wanted(report, request)
             return RunReport(
                 run_id="",
                 target=request.target,
                 source=project.source,
-                scan=report.model_copy(update={"findings": wanted}),
-                left_out=len(report.findings) - len(wanted),
-                could_not_check=_could_not_check(report, strict=request.strict),
+                scan=wanted,
+                left_out=len(report.findings) - len(wanted.findings),
+                could_not_check=_could_not_check(report, request),
                 seconds=round(time.monotonic() - began, 1),
             )
 
@@ -214,16 +212,16 @@ class Remediator:
         events = self.journal.events(run_id)
         scan = self._scan_of(events)
         request = FixRequest.model_validate(summary.configuration["request"])
-        wanted = len([finding for finding in scan.known if request.wants(finding)]) if scan else 0
+        wanted = scan and _wanted(scan, request)
         return RunReport(
             run_id=run_id,
             target=summary.target,
             source=next((event.source for event in events if isinstance(event, RunProgress) and event.source), None),
-            scan=scan,
+            scan=wanted,
             cases=self.journal.cases(run_id),
             baseline=self._baseline_of(events),
-            left_out=len(scan.known) - wanted if scan else 0,
-            could_not_check=_could_not_check(scan, strict=request.strict) if scan else ("the run did not get as far as a scan",),
+            left_out=len(scan.known) - len(wanted.known) if scan and wanted else 0,
+            could_not_check=_could_not_check(scan, request) if scan else ("the run did not get as far as a scan",),
             interrupted=summary.finished is None,
         )
 
@@ -244,31 +242,33 @@ class Remediator:
     async def apply(self, case_ids: Sequence[str], repository: Path) -> Any:
         """Put proven fixes on a branch of the user's repository (or into a plain folder). Raises PatchError, UsageError."""
         from remediator.checkout import apply_patches
+        from remediator.checkout_undo import UndoStack
 
         patches = [self._proven(self.journal.case(case_id)) for case_id in case_ids]
         branch = f"remediator/{datetime.now(UTC):%Y-%m-%d}-{secrets.token_hex(2)}"
-        record = _undo_path(self.settings.state, repository)
-        await asyncio.to_thread(private_folder, record.parent)
-        return await asyncio.to_thread(apply_patches, repository, patches, branch=branch, record=record)
+        stack = UndoStack(self.settings.state, repository)
+        for folder in (stack.folder.parent, stack.folder):
+            await asyncio.to_thread(private_folder, folder)
+        return await asyncio.to_thread(apply_patches, repository, patches, branch=branch, record=stack.next_record())
 
     async def undo(self, repository: Path) -> Any:
-        """Take back the last `apply` on this repository. Raises UsageError where there is none."""
+        """Take back the last `apply` on this repository that was not taken back yet. Raises UsageError where there is none."""
         from remediator.checkout import undo
+        from remediator.checkout_undo import UndoStack
 
-        path = _undo_path(self.settings.state, repository)
-        if not await asyncio.to_thread(path.is_file):
-            raise UsageError(f"nothing was applied to {repository}", hint="remediator apply makes something to undo")
-        applied = await asyncio.to_thread(_recall, path)
-        await asyncio.to_thread(undo, applied)
-        await asyncio.to_thread(path.unlink)
-        return applied
+        last = await asyncio.to_thread(UndoStack(self.settings.state, repository).last)
+        await asyncio.to_thread(undo, last.applied)
+        await asyncio.to_thread(last.record.unlink)
+        return last.applied
 
     def _proven(self, case: Case) -> tuple[str, str]:
+        from remediator.checkout_message import commit_message
+
         best = case.best
         if best is None or not best[1].sufficient:
             level = best[1].level.name if best and best[1].level is not None else "nothing"
             raise UsageError(f"{case.id} is not proven to the level required (reached: {level})", hint=f"remediator show {case.id}")
-        return best[0].title, best[0].diff
+        return commit_message(case), best[0].diff
 
     # -- parts ---------------------------------------------------------------------------------------------------------
 
@@ -312,9 +312,18 @@ class Remediator:
                     await provider.sweep()
 
 
-def _could_not_check(report: ScanReport, *, strict: bool) -> tuple[str, ...]:
+def _wanted(report: ScanReport, request: FixRequest) -> ScanReport:
+    """Return the report with the findings that were asked for."""
+    wanted = {name: tuple(f for f in getattr(report, name) if request.wants(f)) for name in ("findings", "supplied")}
+    return report.model_copy(update=wanted)
+
+
+def _could_not_check(report: ScanReport, request: FixRequest) -> tuple[str, ...]:
     told = [f"{item.scanner}: {item.detail or item.reason}" for item in report.unchecked if not item.path]
-    if strict:
+    if not report.findings and not any(request.has_in_view(path) for path in report.covered):
+        where = f" below {', '.join(request.paths)}" if request.paths else ""
+        told.append(f"nothing was read: no scanner of the playbook has read any file{where}")
+    if request.strict:
         told += [f"{item.path}: {item.reason}" for item in report.unchecked if item.path]
         told += [f"{count} {ending} files: no scanner" for ending, count in report.uncovered.items()]
     return tuple(told)
@@ -338,13 +347,3 @@ def _noted(events: Sequence[Event], phase: str, key: str) -> str:
 
 def _failed(run_id: str, error: BaseException) -> RunFinished:
     return RunFinished(run_id=run_id, at=datetime.now(UTC), outcome="failed", data={"error": f"{type(error).__name__}: {error}"})
-
-
-def _undo_path(state: Path, repository: Path) -> Path:
-    return state / "undo" / f"{digest_of(str(repository.resolve()).encode('utf-8', 'surrogateescape'))[7:23]}.json"
-
-
-def _recall(path: Path) -> Any:
-    from remediator.checkout import Applied
-
-    return Applied.model_validate_json(path.read_bytes())

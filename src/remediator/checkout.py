@@ -29,7 +29,7 @@ def apply_patches(
     when: datetime | None = None,
     record: Path | None = None,
 ) -> Applied:
-    """Put patches (title and diff, each made against the same base) into a repository or a folder.
+    """Put patches (commit message and diff, each made against the same base) into a repository or a folder.
 
     In a git work tree a new branch on top of HEAD gets one commit for each, and is checked out; other changed files stay as they are. In
     a folder without git the files are written. `record` is a file for the undo record, written before the first file is touched.

@@ -11,7 +11,7 @@ from remediator.redact import printable
 
 
 class Series(NamedTuple):
-    """Titles and diffs, and what the commits say of their maker."""
+    """Commit messages and diffs, and what the commits say of their maker."""
 
     patches: tuple[tuple[str, str], ...]
     author: str
@@ -34,14 +34,15 @@ def commits_of(store: GitStore, base: str, series: Series, prefix: str) -> tuple
     Raises PatchConflictError where a patch does not fit, or two change the same lines.
     """
     commits: list[str] = []
-    for title, diff in series.patches:
+    for message, diff in series.patches:
+        title = printable(message.partition("\n")[0])
         try:
             alone = store.apply(store.tree(base), diff, prefix=prefix)
-            commits.append(_upon(store, base, commits, store.commit(alone, base, title, author=series.author, when=series.when)))
+            commits.append(_upon(store, base, commits, store.commit(alone, base, message, author=series.author, when=series.when)))
         except PatchConflictError as error:
-            raise PatchConflictError(f"{printable(title)}: {error.message}", hint=error.hint) from error
+            raise PatchConflictError(f"{title}: {error.message}", hint=error.hint) from error
         except PatchError as error:
-            raise PatchError(f"{printable(title)}: {error.message}", hint=error.hint) from error
+            raise PatchError(f"{title}: {error.message}", hint=error.hint) from error
     return tuple(commits)
 
 

@@ -183,7 +183,7 @@ def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
     try:
         return Settings(**values)
     except ValidationError as error:
-        raise ConfigError(*_told(error, config or config_path())) from error
+        raise ConfigError(_told(error, config or config_path()), hint=_known(error)) from error
 
 
 def config_path() -> Path | None:
@@ -234,10 +234,16 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def _told(error: ValidationError, path: Path | None) -> tuple[str, ...]:
+def _told(error: ValidationError, path: Path | None) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     where = f"settings ({path})" if path else "settings"
     near = difflib.get_close_matches(key, list(Settings.model_fields), n=1)
     meant = f"; did you mean {near[0]!r}?" if near and first["type"] == "extra_forbidden" else ""
-    return (f"{where}: {key}: {first['msg']}{meant}",)
+    return f"{where}: {key}: {first['msg']}{meant}"
+
+
+def _known(error: ValidationError) -> str:
+    if error.errors()[0]["type"] != "extra_forbidden":
+        return "docs/reference/settings.md tells what each key takes"
+    return f"the keys are {', '.join(Settings.model_fields)}; docs/reference/settings.md tells of each and of those below it"

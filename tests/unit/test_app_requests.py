@@ -13,7 +13,7 @@ from remediator.app import Remediator
 from remediator.engine.request import FixRequest
 from remediator.engine.run import run_folder
 from remediator.errors import StateError, UsageError
-from remediator.records import RunFinished, RunStarted
+from remediator.records import EvidenceLevel, RunFinished, RunStarted
 from remediator.settings import load_settings
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -42,6 +42,16 @@ async def test_resume_goes_on_with_the_run_of_this_folder_and_of_no_other(app: R
     monkeypatch.chdir(tmp_path / "third")
     with pytest.raises(UsageError, match="no unfinished run"):
         app._which_run(FixRequest(target=".", resume=True))
+
+
+async def test_options_beside_resume_choose_the_run_that_was_begun_with_them_and_change_none(app: Remediator, tmp_path: Path) -> None:
+    for run_id in ("run-one", "run-two"):
+        unfinished(app, run_id, tmp_path)
+    again = FixRequest(target=str(tmp_path), resume=True)
+    for only, run_id in (((), "run-two"), (("run-one",), "run-one")):
+        assert app._which_run(again.model_copy(update={"only": only}))[0] == run_id
+    with pytest.raises(UsageError, match="--only, --require: run-two was begun otherwise"):
+        app._which_run(again.model_copy(update={"only": ("CWE-502",), "required": EvidenceLevel.E2}))
 
 
 async def test_a_finished_run_is_not_resumed(app: Remediator, tmp_path: Path) -> None:

@@ -14,15 +14,23 @@ from typing import Any
 import pytest
 import structlog
 
+from remediator.checkout import Applied
+from remediator.cli import json_fields
+from remediator.cli.case_table import next_steps, totals
+from remediator.cli.console import make_console
 from remediator.cli.main import run
+from remediator.cli.progress import PlainView
 from remediator.cli.review_log import ReviewLog
 from remediator.cli.session import Session
+from remediator.cli.why import answer_for
 from remediator.engine.journal import Journal
 from remediator.engine.request import FixRequest, RunReport
 from remediator.errors import PatchConflictError
 from remediator.evidence.bundle import BundleRef
+from remediator.evidence.replay import ReplayReport
 from remediator.records import (
     BundleWritten,
+    Case,
     CaseClosed,
     Check,
     CheckDone,
@@ -257,6 +265,29 @@ def test_an_unknown_field_is_named_with_those_there_are(after_fix):
     assert code == 2 and "no field 'nope'" in err and "fix_class" in err
 
 
+@pytest.mark.parametrize(
+    "verb", [["fix", "shop"], ["scan"], ["apply", "fx-aaaa"], ["undo"], ["replay", "fx-aaaa"], ["--json=nope", "list"]]
+)
+def test_an_unknown_field_is_refused_before_the_work(terminal, verb):
+    before = len(terminal.apps)
+    code, _, err = terminal(*verb, "--json=nope")
+    assert code == 2 and "no field 'nope'" in err and "there is: " in err
+    assert len(terminal.apps) == before
+
+
+@pytest.mark.parametrize("verb", [["list"], ["show", "fx-aaaa"], ["apply", "fx-aaaa"], ["verify", "p.diff"], ["doctor"]])
+def test_an_output_is_refused_by_a_command_that_writes_none(terminal, tmp_path, verb):
+    (tmp_path / "p.diff").write_text(DIFF)
+    code, _, err = terminal(*verb, "-o", "sarif=out.sarif")
+    assert code == 2 and f"`{verb[0]}` writes no such file" in err
+    assert not terminal.apps
+
+
+def test_the_fields_that_may_be_named_are_those_of_the_documents():
+    assert ("schema_version", *ReplayReport.model_fields, "exit_code") == json_fields.REPLAY
+    assert tuple(Applied.model_fields) == json_fields.APPLIED
+
+
 def test_events_are_json_lines(terminal):
     code, out, _ = terminal("fix", "shop", "--events", "ndjson")
     assert code == 1
@@ -417,6 +448,8 @@ def test_list_narrows_by_class_reason_and_run(after_fix):
     assert json.loads(after_fix("list", "--json", "id", "--reason", "needs-model")[1]) == [{"id": "fx-cccc3333"}]
     assert "run-1" in after_fix("list", "--runs")[1]
     assert after_fix("list", "--run", "run-9")[0] == 2
+    code, _, err = after_fix("list", "--reason", "nosuch")
+    assert code == 2 and "nosuch" in err and "needs-model" in err
 
 
 def test_why_gives_one_reason_what_was_tried_and_a_way_on(after_fix):
@@ -425,6 +458,50 @@ def test_why_gives_one_reason_what_was_tried_and_a_way_on(after_fix):
     assert "tried: codemod yaml-safe-load: rejected" in out
     assert "cheapest way on: remediator show fx-bbbb2222" in out
     assert json.loads(after_fix("why", "fx-cccc", "--json", "reason")[1]) == [{"reason": "needs-model"}]
+    for verb in ("why", "show"):
+        assert r"tried: codemod declined: query \x1b[2J built (needs-model)" in after_fix(verb, "fx-cccc")[1]
+
+
+def test_a_preparation_that_failed_is_told_with_the_end_of_its_log(terminal, capsys):
+    noted = RunProgress(**RUN, phase="prepare", message="no baseline", data={"hint": "tried pip; the last log ends:\nno \x1b[2J wheel"})
+    found = finding()
+    patch = patch_for(found)
+    missed = Check(name="builds", level=EvidenceLevel.E1, status=CheckStatus.not_run, reason="no-recipe")
+    verdict = Verdict(patch_id=patch.id, finding_id=found.id, outcome=Outcome.verified, level=EvidenceLevel.E0, checks=(missed,))
+    case = {**RUN, "case_id": "fx-dddd4444"}
+    closed = CaseClosed(**case, reason=ReasonCode.below_required)
+    journal = Journal(terminal.state / "journal.sqlite")
+    events = (noted, FindingReported(**case, finding=found), PatchProposed(**case, patch=patch), VerdictReached(**case, verdict=verdict))
+    for number, event in enumerate((*events, closed)):
+        journal.append(event, str(number))
+    journal.close()
+    assert "preparation:\n  tried pip; the last log ends:\n  no \\x1b[2J wheel\n" in terminal("why", "fx-dddd")[1]
+    for verbose, shown in ((True, True), (False, False)):
+        PlainView(make_console("never", stderr=True), verbose=verbose).show(noted)
+        assert ("no \\x1b[2J wheel" in capsys.readouterr().err) is shown
+
+
+@pytest.mark.parametrize("level", [EvidenceLevel.E0, EvidenceLevel.E1, EvidenceLevel.E2, None])
+def test_why_names_the_level_that_could_be_settled_for(level):
+    found = finding()
+    patch = patch_for(found)
+    reached = Outcome.verified if level is not None else Outcome.infra_error
+    verdict = Verdict(patch_id=patch.id, finding_id=found.id, outcome=reached, level=level)
+    ended = Case(id="fx-1", run_id="r", finding=found, patches=(patch,), verdicts=(verdict,), closed=ReasonCode.below_required)
+    unblock = answer_for(ended).unblock
+    assert f"--require {level.name}" in unblock if level is not None else "accept" not in unblock
+    assert "LEVEL" not in unblock
+
+
+def test_a_stopped_run_counts_its_open_cases_and_asks_nothing_of_them():
+    found = tuple(finding(line=number) for number in (1, 2, 3))
+    cases = (
+        Case(id="fx-1", run_id="r", finding=found[0], closed=ReasonCode.needs_model),
+        Case(id="fx-2", run_id="r", finding=found[1]),
+    )
+    stopped = RunReport(run_id="r", target="t", scan=ScanReport(tree="t", findings=found), cases=cases, interrupted=True, seconds=9)
+    assert totals(stopped) == "Stopped after 9 s. 0 safe, 0 to review, 1 without a fix, 2 cases open."
+    assert next_steps(cases[1:], {"fx-2": "fx-2"}) == ""
 
 
 def test_apply_takes_proven_fixes_only(after_fix):
@@ -583,3 +660,39 @@ def test_explain_knows_codes_and_topics(terminal):
     assert "E3 (level)" in terminal("explain", "E3")[1]
     assert "141 (exit)" in terminal("explain", "exit-codes")[1]
     assert terminal("explain", "nonsense")[0] == 2
+
+
+def test_the_latest_run_is_this_folders_and_another_ones_is_named(terminal, tmp_path, monkeypatch):
+    journal = Journal(terminal.state / "journal.sqlite")
+    for number, name in enumerate(("mine", "other")):
+        (tmp_path / name / "sub").mkdir(parents=True)
+        found = finding(f"{name}.py", 7)
+        patch = patch_for(found)
+        run = {"run_id": f"run-{name}", "at": NOW}
+        case = {**run, "case_id": f"fx-{name}"}
+        for step, event in enumerate(
+            (
+                RunStarted(**run, target=str(tmp_path / name), configuration={"request": FixRequest(target="x").as_json()}),
+                FindingReported(**case, finding=found),
+                PatchProposed(**case, patch=patch),
+                VerdictReached(**case, verdict=verdict_on(patch)),
+            )
+        ):
+            journal.append(event, f"{number}:{step}")
+    for event in (
+        RunStarted(run_id="run-typo", at=NOW, target=str(tmp_path / "mine"), configuration={"request": FixRequest(target="x").as_json()}),
+        RunFinished(run_id="run-typo", at=NOW, outcome="failed"),
+    ):
+        journal.append(event, event.type)
+    journal.close()
+    for folder in ("mine", "mine/sub"):
+        monkeypatch.chdir(tmp_path / folder)
+        _, out, err = terminal("list", "--json", "id")
+        assert (json.loads(out), err) == ([{"id": "fx-mine"}], "")
+        assert "fx-mine" in terminal("review", "--no-input")[1]
+        assert terminal("why", "mine.py:7")[0] == 0 and terminal("why", "other.py:7")[0] == 2
+    assert terminal("apply", "--class", "safe", "--to", str(tmp_path / "other"))[0] == 0
+    assert terminal.apps[-1].asked[0][0] == ["fx-other"]
+    monkeypatch.chdir(tmp_path)
+    _, out, err = terminal("list", "--json", "id")
+    assert json.loads(out) == [{"id": "fx-other"}] and f"latest run: run-other on {tmp_path / 'other'}" in err

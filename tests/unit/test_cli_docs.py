@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from remediator.cli.exit_code import ExitCode
+from remediator.cli.exit_code import _DOES_NOT_APPLY, ExitCode
 from remediator.cli.main import COMMANDS, cli
 from remediator.cli.meanings import CODES
 from remediator.cli.options import global_options
@@ -99,3 +99,8 @@ def test_codes_that_our_own_checks_print_are_explained():
     found = {code for path in (ROOT / "src" / "remediator").rglob("*.py") for code in codes_in(path)}
     assert len(found) > 30
     assert not sorted(found - set(CODES))
+
+
+def test_what_the_exit_code_calls_a_conflict_stands_in_the_page_on_checks():
+    page = (REFERENCE / "checks.md").read_text()
+    assert not sorted(code for code in _DOES_NOT_APPLY if f"| `{code}` |" not in page)

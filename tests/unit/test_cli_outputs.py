@@ -11,6 +11,7 @@ from remediator.cli import case_view
 from remediator.cli.case_page import print_case
 from remediator.cli.case_table import print_cases, print_findings
 from remediator.cli.console import make_console
+from remediator.cli.exit_code import of_fix
 from remediator.cli.junit import clean, to_junit
 from remediator.cli.markdown import escaped, fenced, to_markdown
 from remediator.cli.sarif_output import to_sarif_text
@@ -69,6 +70,14 @@ def test_junit_counts_proven_as_passed_open_as_failed_and_unread_as_error(report
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("5", "2", "2")
     passed = [test for test in suite if test.find("failure") is None and test.find("error") is None]
     assert [test.get("file") for test in passed] == ["app.py"]
+
+
+@pytest.mark.parametrize("reason", [ReasonCode.duplicate, ReasonCode.waived, ReasonCode.verify_failed, ReasonCode.out_of_scope])
+def test_junit_fails_where_the_exit_code_says_that_a_finding_remains(reason):
+    ended = case(finding(), proven=False).model_copy(update={"closed": reason, "detail": "fx-1"})
+    run = RunReport(run_id="r", target="shop", scan=ScanReport(tree="t", findings=(ended.finding,)), cases=(ended,))
+    suite = ET.fromstring(to_junit(run.cases, run.scan, (), 0.0)).find("testsuite")
+    assert int(suite.get("failures")) == int(of_fix(run))
 
 
 def test_junit_without_a_scan_is_not_green():

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from remediator.engine.replay import Replayer
-from remediator.errors import PlaybookError
+from remediator.engine.replay import Replayer, replay_bundle
+from remediator.errors import EvidenceError, PlaybookError, UsageError
 from remediator.playbook import Playbook, Use, load_playbook
 from remediator.settings import load_settings
 
@@ -28,3 +28,17 @@ def test_a_playbook_that_judges_otherwise_is_refused(tmp_path: Path) -> None:
     ours = load_playbook("default")
     with pytest.raises(PlaybookError):
         _replayer(tmp_path)._trusted(Playbook(name="default", scan=ours.scan, verify=ours.verify[:1], sandbox=ours.sandbox))
+
+
+async def test_what_is_no_bundle_at_all_is_not_called_a_damaged_one(tmp_path: Path) -> None:
+    folder, archive = tmp_path / "folder", tmp_path / "b.tar.zst"
+    folder.mkdir()
+    for path, name in ((folder, "readme.txt"), (tmp_path, "notes.txt")):
+        (path / name).write_text("x")
+        with pytest.raises(UsageError, match=f"{path if path == folder else path / name} is no bundle"):
+            await replay_bundle(path if path == folder else path / name, load_settings(state=tmp_path), None, print)  # type: ignore[arg-type]
+    (folder / "MANIFEST.json").write_text("{}")
+    archive.write_bytes(b"x")
+    for path in (folder, archive):
+        with pytest.raises(EvidenceError):
+            await replay_bundle(path, load_settings(state=tmp_path), None, print)  # type: ignore[arg-type]

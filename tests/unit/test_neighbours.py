@@ -55,3 +55,9 @@ def test_the_same_text_once_less_is_removed_only_where_it_stood() -> None:
 def test_what_was_not_read_is_not_removed() -> None:
     assert not removes(DIFF, OLD, BASE, report(covered=()))
     assert not removes(DIFF, OLD, BASE, report(unchecked=(Unchecked(scanner="s", path="web.py", reason="parse-error"),)))
+
+
+def test_only_what_came_from_a_report_needs_that_report_anew() -> None:
+    static = report(unchecked=(Unchecked(scanner="sarif", path="web.py", reason="cannot-rerun"),))
+    assert removes(DIFF, OLD, BASE, static)
+    assert not removes(DIFF, OLD.model_copy(update={"scanner": "sarif"}), BASE, static)

@@ -55,7 +55,7 @@ async def test_location_outside_of_the_tree_is_said(tmp_path: Path, file: Path) 
 
 async def test_file_does_not_call_a_patched_tree_clean(tmp_path: Path, file: Path) -> None:
     items = await scan(SarifScanner(files=(file,)), tmp_path, tree=FIXED, paths=("a.py",))
-    assert items == [Unchecked(scanner="sarif", path="a.py", reason="scanner-error", detail="a SARIF file cannot be re-run")]
+    assert items == [Unchecked(scanner="sarif", path="a.py", reason="cannot-rerun", detail="a SARIF file cannot be re-run")]
     whole = await scan(SarifScanner(files=(file,)), tmp_path, tree=FIXED)
     assert [item.path for item in whole if isinstance(item, Unchecked)] == [""]
 

@@ -55,3 +55,10 @@ def test_bad_settings_are_told_with_their_place(tmp_path: Path, text: str) -> No
 def test_options_of_a_component_come_from_its_table(tmp_path: Path) -> None:
     settings = load_settings(write(tmp_path, "[components.docker]\nruntime = 'runsc'\n"))
     assert settings.defaults_for("docker")["runtime"] == "runsc"
+
+
+@pytest.mark.parametrize("text", ["colour = 'red'\n", "[recipe]\ncolour = 'red'\n"])
+def test_an_unknown_key_is_told_with_what_there_is(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="colour") as told:
+        load_settings(write(tmp_path, text))
+    assert "playbook" in told.value.hint and "docs/reference/settings.md" in told.value.hint

@@ -47,7 +47,8 @@ async def _judged(workspace: Workspace) -> Answer:
         return Answer(CheckStatus.failed, "modules-broken", told, evidence, artefacts)
     if before.ok and not after.ok:
         return Answer(CheckStatus.failed, "build-failed", f"the build fails now: {after.summary or after.reason}", evidence, artefacts)
-    told = f"{len(after.modules)} modules import as before" if after.modules else "builds as before"
+    count = len(after.modules)
+    told = f"{count} module{'s import' if count != 1 else ' imports'} as before" if count else "builds as before"
     return Answer(CheckStatus.passed, "", told + ("" if before.ok else "; what failed on the base fails still"), evidence, artefacts)
 
 

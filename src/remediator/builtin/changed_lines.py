@@ -28,7 +28,9 @@ class Coverage(NamedTuple):
         """Return the end of a sentence that tells the coverage."""
         if not self.total:
             return ""
-        return f"; {self.warning}" if self.warning else f"; {self.executed} of {self.total} changed statements were run"
+        if self.warning:
+            return f"; {self.warning}"
+        return f"; {self.executed} of {self.total} changed statements were run" if self.total != 1 else "; the changed statement was run"
 
 
 def coverage(changes: Sequence[FileChange], tree: Tree, lines_run: Mapping[str, Collection[int]]) -> Coverage:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from remediator.builtin.answer import Answer, answered, some
-from remediator.builtin.scan_comparison import Comparison, compared
+from remediator.builtin.scan_comparison import Comparison, compared, same_flaw
 from remediator.contracts.verifier import Verifier
 from remediator.contracts.workspace import Workspace
 from remediator.diff import parse
@@ -35,13 +35,13 @@ async def _judged(finding: Finding, patch: Patch, workspace: Workspace) -> Answe
     after = await workspace.rescan()
     if (unlike := _unlike(before, after, workspace)) is not None:
         return unlike
-    comparison = compared(finding, before, after, parse(patch.diff))
+    comparison = compared(finding, _rerun(before, after), after, parse(patch.diff))
     evidence = _evidence(before, after, comparison) | ({"shown": False} if unseen else {})
     seen = _seen_again(comparison)
     if seen is not None:
         # What is seen is there, however incomplete the scan was.
         return Answer(CheckStatus.failed, seen[0], seen[1], evidence)
-    if (doubt := _doubt(finding, before, after, workspace)) is not None:
+    if (doubt := _doubt(finding, _witness(finding, comparison), before, after, workspace)) is not None:
         evidence["incomplete"] = doubt[2]
         return Answer(CheckStatus.inconclusive, doubt[0], doubt[1], evidence)
     if unseen:
@@ -75,6 +75,11 @@ def _unlike(before: ScanReport, after: ScanReport, workspace: Workspace) -> Answ
     return None
 
 
+def _rerun(before: ScanReport, after: ScanReport) -> ScanReport:
+    """Return the base's report without the findings of scanners that were not run again: their silence is none."""
+    return before.model_copy(update={"findings": tuple(item for item in before.findings if item.scanner not in after.not_rerun)})
+
+
 def _seen_again(comparison: Comparison) -> tuple[str, str] | None:
     if comparison.remains:
         return "finding-remains", f"still reported: {_place(comparison.remains[0])}"
@@ -85,10 +90,21 @@ def _seen_again(comparison: Comparison) -> tuple[str, str] | None:
     return None
 
 
-def _doubt(finding: Finding, before: ScanReport, after: ScanReport, workspace: Workspace) -> tuple[str, str, list[Any]] | None:
-    """Return reason, sentence and facts of why the new scan is not the whole truth, None where it is."""
+def _witness(finding: Finding, comparison: Comparison) -> str:
+    """Return whose silence speaks for the finding: a scanner that was run again, saw the same flaw and no longer does, else its own."""
+    still = {(item.scanner, item.rule_id) for item in comparison.altered}
+    return next(
+        (item.scanner for item in comparison.gone if same_flaw(item, finding) and (item.scanner, item.rule_id) not in still),
+        finding.scanner,
+    )
+
+
+def _doubt(
+    finding: Finding, witness: str, before: ScanReport, after: ScanReport, workspace: Workspace
+) -> tuple[str, str, list[Any]] | None:
+    """Return reason, sentence and facts of why the new scan is not the whole truth by the word of `witness`, None where it is."""
     changed = set(workspace.changed)
-    unread = [item for item in after.unchecked if not item.path or item.path in changed]
+    unread = [item for item in after.unread_for(witness) if not item.path or item.path in changed]
     if unread:
         return "incomplete-scan", f"not read to the end: {_unread(unread[0])}", [_unread(item) for item in unread[:50]]
     there = {entry.path for entry in workspace.tree.entries()}

@@ -15,6 +15,7 @@ from remediator.contracts import Scanner, Workspace
 from remediator.errors import ConfigError
 from remediator.program import ProgramLimits
 from remediator.records import ScanItem, Unchecked
+from remediator.records.scan import CANNOT_RERUN
 
 _FILE_BYTES = 64 * 1024 * 1024
 _STATIC = "a SARIF file cannot be re-run"
@@ -60,7 +61,7 @@ class SarifScanner(Scanner):
                 yield item
             return
         for name in workspace.paths if workspace.paths is not None else ("",):
-            yield Unchecked(scanner=self.name, path=name, reason="scanner-error", detail=_STATIC)
+            yield Unchecked(scanner=self.name, path=name, reason=CANNOT_RERUN, detail=_STATIC)
 
     async def _again(self, workspace: Workspace) -> AsyncIterator[ScanItem]:
         paths = await asyncio.to_thread(shown_paths, workspace, ())

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from remediator.diff import FileChange, LineMap
-from remediator.records.finding import Finding
+from remediator.records.finding import Finding, Location
 from remediator.records.scan import ScanReport
 
 # Families so wide that sharing one says nothing.
@@ -43,6 +43,17 @@ def compared(finding: Finding, before: ScanReport, after: ScanReport, changes: S
     moved = [item for item in rest if _is_same_flaw_elsewhere(finding, item)]
     altered, really_new = _altered([item for item in gone if item.key != finding.key], [item for item in rest if item not in moved], maps)
     return Comparison(len(old), len(new), tuple(remains), tuple(moved), tuple(really_new), tuple(gone), tuple(altered))
+
+
+def same_flaw(one: Finding, other: Finding) -> bool:
+    """Return whether two findings of one tree are about the same weakness at the same place."""
+    if one.location is None or other.location is None or one.path != other.path:
+        return False
+    return _overlap(_lines(one.location), _lines(other.location)) and bool(set(one.cwe) & set(other.cwe) - _WIDE_CWE)
+
+
+def _lines(location: Location) -> range:
+    return range(location.start_line, max(location.start_line, location.end_line) + 1)
 
 
 def _count(findings: Sequence[Finding], key: str) -> int:
@@ -81,8 +92,7 @@ def _remains(
     for item in new:
         if item.path != finding.path or item.location is None:
             continue
-        there = range(item.location.start_line, max(item.location.start_line, item.location.end_line) + 1)
-        if not _overlap(there, region):
+        if not _overlap(_lines(item.location), region):
             continue
         same_place = item.key == finding.key and stayed == item.location.start_line
         same_rule = item.rule_id == finding.rule_id and item.scanner == finding.scanner and item in come
@@ -127,5 +137,4 @@ def _altered(gone: Sequence[Finding], come: Sequence[Finding], maps: Mapping[str
 def _is_twin(old: Finding, new: Finding, maps: Mapping[str, LineMap]) -> bool:
     if (old.scanner, old.rule_id, old.path) != (new.scanner, new.rule_id, new.path) or new.location is None:
         return False
-    there = range(new.location.start_line, max(new.location.start_line, new.location.end_line) + 1)
-    return _overlap(there, _region(old, maps))
+    return _overlap(_lines(new.location), _region(old, maps))

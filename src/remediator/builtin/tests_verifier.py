@@ -126,17 +126,21 @@ def _compared(baseline: Baseline, run: TestRun, second: TestRun | None, worse: d
     if confirmed:
         code = next(code for code in _WORDS if code in confirmed.values())
         first = next(test for test, its in confirmed.items() if its == code)
-        told = f"{len(confirmed)} of {passing} tests are worse, in two runs alike: {first} {_WORDS[code]}"
+        told = f"{len(confirmed)} of {_tests(passing)} worse, in two runs alike: {first} {_WORDS[code]}"
         return Answer(CheckStatus.failed, code, told, evidence, artefacts)
     if unsteady:
         evidence["unsteady"] = some(unsteady)
-        told = f"{len(unsteady)} of {passing} tests ended differently in two runs of the patched tree"
+        told = f"{len(unsteady)} of {_tests(passing)} ended differently in two runs of the patched tree"
         return Answer(CheckStatus.inconclusive, "flaky", told, evidence, artefacts)
+    told = f"all {passing} tests that passed before pass" if passing != 1 else "the one test that passed before passes"
     if not tried:
         # Tests that never touch the change say nothing about it: any replacement would pass them.
-        told = f"all {passing} tests that passed before pass, but {covered.warning}"
-        return Answer(CheckStatus.inconclusive, "changed-lines-not-run", told, evidence, artefacts)
-    return Answer(CheckStatus.passed, "", f"all {passing} tests that passed before pass{covered.sentence}", evidence, artefacts)
+        return Answer(CheckStatus.inconclusive, "changed-lines-not-run", f"{told}, but {covered.warning}", evidence, artefacts)
+    return Answer(CheckStatus.passed, "", told + covered.sentence, evidence, artefacts)
+
+
+def _tests(count: int) -> str:
+    return f"{count} test{'s' * (count != 1)}"
 
 
 def _evidence(baseline: Baseline, run: TestRun, covered: Coverage) -> dict[str, Any]:

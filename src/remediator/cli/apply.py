@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from remediator.cli import json_fields
 from remediator.cli.completing import complete_cases
 from remediator.cli.options import Verb, pass_session
 from remediator.cli.session import Session
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from remediator.records.case import Case
 
 
-@click.command("apply", cls=Verb)
+@click.command("apply", cls=Verb, json_fields=("cases", *json_fields.APPLIED))
 @click.argument("cases", metavar="[CASE]...", nargs=-1, shell_complete=complete_cases)
-@click.option("--class", "kind", type=click.Choice(["safe"]), help="Every proven fix of this class of the latest run.")
+@click.option("--class", "kind", type=click.Choice(["safe"]), help="Every proven fix of this class of the repository's latest run.")
 @click.option("--approved", is_flag=True, help="Every proven fix that was approved in `review` and not applied yet.")
 @click.option(
     "--to",
@@ -38,7 +39,7 @@ def command(session: Session, cases: tuple[str, ...], kind: str | None, approved
         raise UsageError("say which fixes to apply: ids, or --class safe, or --approved", hint="remediator list shows them")
 
     async def work(app: Remediator) -> tuple[Any, list[Case]]:
-        chosen = choose(session, app, cases, safe_only=kind is not None)
+        chosen = choose(session, app, cases, repository, safe_only=kind is not None)
         return await app.apply([case.id for case in chosen], repository), chosen
 
     applied, chosen = session.run(work)
@@ -49,9 +50,10 @@ def command(session: Session, cases: tuple[str, ...], kind: str | None, approved
     return 0
 
 
-def choose(session: Session, app: Remediator, prefixes: Sequence[str], *, safe_only: bool) -> list[Case]:
+def choose(session: Session, app: Remediator, prefixes: Sequence[str], repository: Path, *, safe_only: bool) -> list[Case]:
     """Return the proven cases that were named or chosen. Raises UsageError where one is not proven, or there is none."""
     from remediator.cli.fix_class import FixClass, class_of
+    from remediator.cli.latest_run import latest_cases
     from remediator.cli.review_log import ReviewLog
 
     if prefixes:
@@ -59,11 +61,12 @@ def choose(session: Session, app: Remediator, prefixes: Sequence[str], *, safe_o
         for case in chosen:
             _proven(case)
         return chosen
+    proven = [case for case in latest_cases(session, app.journal, repository) if case.fixed]
     if safe_only:
-        chosen = [case for case in app.journal.cases() if case.fixed and class_of(case) is FixClass.safe]
+        chosen = [case for case in proven if class_of(case) is FixClass.safe]
     else:
         log = ReviewLog(session.settings.state)
-        chosen = [case for case in app.journal.cases() if case.fixed and case.best and log.decision(case.id, case.best[0].id) == "approved"]
+        chosen = [case for case in proven if case.best and log.decision(case.id, case.best[0].id) == "approved"]
     if not chosen:
         raise UsageError("there is no such fix in the latest run", hint="remediator list")
     return chosen

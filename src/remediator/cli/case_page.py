@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rich.console import Console
 from rich.text import Text
 
@@ -116,13 +114,7 @@ def print_reproducer(out: Console, case: Case) -> None:
 def print_attempts(out: Console, case: Case) -> None:
     """Print what else was tried, and why it fell."""
     best = case.best[0].id if case.best else ""
-    titles = {patch.id: f"{patch.fixer} {patch.transform or patch.title}" for patch in case.patches}
-    tried: Sequence[str] = [f"{d.fixer} declined: {d.reason} {d.detail}".rstrip() for d in case.declined]
-    tried = [
-        *tried,
-        *(f"{titles.get(v.patch_id, v.patch_id)}: {v.outcome} {v.reason} {v.summary}" for v in case.verdicts if v.patch_id != best),
-    ]
-    for line in tried:
+    for line in case_view.tried(case, but=best):
         out.print(Text(f"tried: {safe(line)}", style="dim"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -17,6 +18,9 @@ from remediator.records.patch import ReasonCode
 from remediator.records.scan import ScanReport
 from remediator.records.source import Source
 from remediator.records.spend import Spend
+
+if TYPE_CHECKING:
+    from remediator.engine.request import RunReport
 
 _MOST_FILES = 5
 _STYLES = {FixClass.safe: "bold green", FixClass.review: "yellow", FixClass.none: "dim"}
@@ -79,13 +83,17 @@ def print_left_out(out: Console, source: Source | None, findings: int) -> None:
         out.print(Text(f"left out: {them} that the options (--only, --path, --severity) do not ask for", style="dim"))
 
 
-def totals(cases: Sequence[Case], seconds: float) -> str:
-    """Return the closing sentence: every case is in exactly one of its numbers."""
-    proven = [case for case in cases if case.fixed]
-    safe_ones = sum(class_of(case) is FixClass.safe for case in proven)
-    review = sum(class_of(case) is FixClass.review for case in cases)
-    rest = len(cases) - safe_ones - review
-    return f"Done in {seconds:.0f} s. {safe_ones} safe, {review} to review, {rest} without a fix."
+def totals(report: RunReport) -> str:
+    """Return the closing sentence: every case is in exactly one of its numbers, those that a stopped run did not get to included."""
+    ended = [case for case in report.cases if not case_view.is_open(case)]
+    safe_ones = sum(class_of(case) is FixClass.safe for case in ended)
+    review = sum(class_of(case) is FixClass.review for case in ended)
+    told = f"{safe_ones} safe, {review} to review, {len(ended) - safe_ones - review} without a fix"
+    if not report.interrupted:
+        return f"Done in {report.seconds:.0f} s. {told}."
+    findings = {case.finding.id for case in report.cases} | {finding.id for finding in (report.scan.findings if report.scan else ())}
+    left = len(findings - {case.finding.id for case in ended})
+    return f"Stopped after {report.seconds:.0f} s. {told}, {left} case{'s' * (left != 1)} open."
 
 
 def costs(spend: Spend, usd_per_fix: Decimal | None) -> str:
@@ -105,9 +113,9 @@ def next_steps(cases: Sequence[Case], ids: dict[str, str]) -> str:
         steps.append("remediator review")
         if any(class_of(case) is FixClass.safe for case in fixed):
             steps.append("remediator apply --class safe")
-    open_ones = [case for case in case_view.ordered(cases) if not case.fixed]
-    if open_ones:
-        steps.append(f"remediator why {ids[open_ones[0].id]}")
+    unfixed = [case for case in case_view.ordered(cases) if not case.fixed and not case_view.is_open(case)]
+    if unfixed:
+        steps.append(f"remediator why {ids[unfixed[0].id]}")
     return " · ".join(steps)
 
 
@@ -130,7 +138,7 @@ def _other_row(case: Case, ids: dict[str, str]) -> list[Text]:
     detail = safe(why.detail, limit=90)
     return [
         Text(ids[case.id], style="cyan"),
-        Text("no fix", style="dim"),
+        Text("open" if case_view.is_open(case) else "no fix", style="dim"),
         Text(case_view.label(case.finding)),
         Text(case_view.place(case.finding)),
         Text(f"{told}: {detail}" if detail else told),

@@ -9,7 +9,7 @@ from remediator.cli.console import safe
 from remediator.cli.fix_class import FixClass, class_of
 from remediator.records.case import Case
 from remediator.records.finding import Finding
-from remediator.records.patch import ReasonCode
+from remediator.records.patch import Declined, ReasonCode
 from remediator.records.verdict import Check, CheckStatus, Verdict
 
 MARKS = {
@@ -70,6 +70,24 @@ def why_not(case: Case) -> WhyNot:
     if case.declined:
         return WhyNot(case.declined[-1].reason, case.declined[-1].detail)
     return WhyNot(ReasonCode.could_not_check, "the run ended before this case did; go on with --resume")
+
+
+def is_open(case: Case) -> bool:
+    """Return whether a case is in progress still: its run was stopped, or is at it."""
+    return case.closed is None and not case.fixed
+
+
+def declined(told: Declined) -> str:
+    """Return why a fixer has no fix."""
+    return f"{told.fixer} declined: {told.detail} ({told.reason})" if told.detail else f"{told.fixer} declined ({told.reason})"
+
+
+def tried(case: Case, *, but: str = "") -> list[str]:
+    """Return what was tried and how it ended, one line each, without the patch of the id `but`; not safe for a terminal yet."""
+    titles = {patch.id: f"{patch.fixer} {patch.transform or patch.title}" for patch in case.patches}
+    judged = [verdict for verdict in case.verdicts if verdict.patch_id != but]
+    told = [f"{titles.get(v.patch_id, v.patch_id)}: {v.outcome}{f': {v.summary}' if v.summary else ''}" for v in judged]
+    return [*map(declined, case.declined), *told]
 
 
 def not_proven(verdict: Verdict) -> Sequence[Check]:

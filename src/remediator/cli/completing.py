@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 from click.shell_completion import CompletionItem
 
@@ -9,7 +11,7 @@ from remediator.errors import RemediatorError
 
 
 def complete_cases(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return the ids of the latest run's cases."""
+    """Return the ids of the cases of this folder's latest run."""
     from remediator.cli.options import session_of
 
     try:
@@ -17,11 +19,13 @@ def complete_cases(ctx: click.Context, _: click.Parameter, incomplete: str) -> l
         if not path.is_file():
             return []
         from remediator.cli.case_view import label, place
+        from remediator.cli.latest_run import latest_run
         from remediator.engine.journal import Journal
 
         journal = Journal(path)
         try:
-            cases = journal.cases()
+            run = latest_run(journal.runs(), Path.cwd())
+            cases = journal.cases(run.run_id) if run else ()
         finally:
             journal.close()
     except RemediatorError:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from remediator.engine.request import RunReport
 
 
-@click.command("fix", cls=Verb, json_fields=json_fields.RUN)
+@click.command("fix", cls=Verb, json_fields=json_fields.RUN, writes_outputs=True)
 @click.argument("target", default=".")
 @handed_in_options
 @click.option(

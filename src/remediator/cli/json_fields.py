@@ -45,8 +45,24 @@ CASE = (
 )
 RUN_SUMMARY = ("run_id", "target", "started", "finished", "outcome", "configuration")
 VERDICT = ("schema_version", "verdict", "sufficient", "bundle_path", "bundle_digest", "exit_code")
+WHY = ("case", "place", "reason", "detail", "meaning", "tried", "unblock", "preparation")
+REPLAY = (
+    "schema_version",
+    "case_id",
+    "patch_id",
+    "bundle_digest",
+    "signature",
+    "outcome",
+    "recorded",
+    "replayed",
+    "differences",
+    "notes",
+    "recorded_digest",
+    "replayed_digest",
+    "exit_code",
+)
+APPLIED = ("repository", "branch", "previous", "base", "commits", "files")
 CALL = ("scope", "model", "asked", "tries", "spend", "said", "reply")
-WHY = ("case", "place", "reason", "detail", "meaning", "tried", "unblock")
 MODEL = ("name", "component", "model", "base_url", "price", "key")
 MODEL_TEST = ("name", "model", "answer", "stop", "seconds", "input_tokens", "output_tokens", "usd")
 COST = ("name", "spend", "cases", "fixes", "usd_per_fix")

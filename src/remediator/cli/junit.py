@@ -1,4 +1,4 @@
-"""JUnit XML: one test case for each finding; a proven fix is a pass, all else a failure, what was not looked at an error."""
+"""JUnit XML: one test case for each finding; what remains by the exit code is a failure, what was not looked at an error."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from remediator.cli import case_view
+from remediator.cli.exit_code import remains
+from remediator.cli.meanings import CODES
 from remediator.records.case import Case
 from remediator.records.finding import Finding
 from remediator.records.scan import ScanReport
@@ -47,6 +49,9 @@ def _add_case(suite: ET.Element, case: Case) -> None:
         told.text = clean(f"fixed: {case_view.evidence(case.best[1], limit=0)}\nbundle: {case.bundle_digest}\n")
         return
     why = case_view.why_not(case)
+    if not remains(case):
+        ET.SubElement(element, "system-out").text = clean(f"{why.reason}: {CODES[why.reason].says}\n{why.detail}".strip() + "\n")
+        return
     _failure(element, why.reason, f"{case.finding.message}\n{why.detail}".strip())
 
 

@@ -41,7 +41,7 @@ _REASONS = {
     ),
     "below-required": (
         "What could be checked holds, but the required evidence level was not reached.",
-        "give the project what the missing check needs (tests, a recipe, a sandbox), or accept less: remediator fix --require E2",
+        "give the project what the missing check needs (tests, a recipe, a sandbox), or accept less: remediator fix --require LEVEL",
     ),
     "budget": ("A cap on attempts, money or time was reached.", "raise the playbook's limits, or: remediator fix --minutes N"),
     "duplicate": ("Another case's fix removes this finding too.", "nothing: it is gone with the other fix"),
@@ -55,16 +55,22 @@ _REASONS = {
     ),
     "could-not-check": (
         "Something that is needed to judge broke or is missing; nothing is known about the fix, good or bad.",
-        "remediator doctor, mend what it names, then remediator fix --resume",
+        "remediator doctor, mend what it names, then remediator fix again",
     ),
 }
 _EXITS = {
     "0": ("Nothing is left at the gate, and everything was looked at.", ""),
     "1": ("Findings remain without a proven fix.", "remediator list; remediator why CASE"),
-    "2": ("The command line, the settings, a playbook or a plugin is wrong; nothing was done.", "the message's hint says what to mend"),
+    "2": (
+        (
+            "The command line, the settings, a playbook or a plugin is wrong, or the state folder is full or cannot be used; "
+            "a run that had begun can be resumed."
+        ),
+        "the message's hint says what to mend",
+    ),
     "3": ("Something could not be checked: a scanner, a file, or the sandbox. Not the same as clean.", "remediator doctor"),
     "4": ("A service refused our credentials.", "check the key that the message names"),
-    "5": ("A cap on money or time was reached; what was done is kept.", "remediator fix --resume, or a higher cap"),
+    "5": ("A cap on money or time was reached; what was done is kept.", "raise the playbook's limits, or: remediator fix --minutes N"),
     "6": ("Verification failed: the patch was rejected, or a replay came to other evidence.", "the failed check says why"),
     "7": ("Conflict: the patch does not apply exactly, or is not one that may be applied.", "update the tree or the patch"),
     "8": ("Integrity: a bundle is damaged, tampered with, or signed by nobody we trust.", "do not use it; get it again from its source"),
@@ -177,6 +183,7 @@ _CHECKS = {
     "wrong-tree": "A scan report is about another tree.",
 }
 _SCANS = {
+    "cannot-rerun": "What brought the finding is a report made before; it says nothing of a patched tree.",
     "link": "A symbolic link; never followed.",
     "parse-error": "The file does not parse, so scanners see only parts of it.",
     "scanner-error": "The scanner failed; nothing it did not report is known to be clean.",

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from remediator.cli.session import Output, Session
+from remediator.errors import UsageError
 
 FORMATS = ("sarif", "junit", "json", "markdown")
 _FIELDS = re.compile(r"[a-z_]+(,[a-z_]+)*")
@@ -20,16 +21,29 @@ _WITH_VALUE = ("-C", "-c", "-o", "--color", "--events")
 class Verb(click.Command):
     """One command of ours: it takes the global options too.
 
-    It lets `--json` stand alone, and take FIELD,… from the next word where every one of them is a field of the command's document."""
+    It lets `--json` stand alone, and take FIELD,… from the next word where every one of them is a field of the command's document.
+    `writes_outputs` says whether `-o` means anything to it."""
 
-    def __init__(self, *args: Any, json_fields: tuple[str, ...] = (), **kwargs: Any) -> None:
+    def __init__(self, *args: Any, json_fields: tuple[str, ...] = (), writes_outputs: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.json_fields = json_fields
+        self.writes_outputs = writes_outputs
         self.params.extend(global_options())
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Give a lone `--json` its value, then parse as usual."""
-        return super().parse_args(ctx, with_json_value(args, self.json_fields))
+        """Give a lone `--json` its value, then parse as usual. Raises UsageError for what this command could not answer after its work."""
+        rest = super().parse_args(ctx, with_json_value(args, self.json_fields))
+        if not ctx.resilient_parsing:
+            self._check(session_of(ctx))
+        return rest
+
+    def _check(self, session: Session) -> None:
+        unknown = [name for name in session.json or () if self.json_fields and name not in self.json_fields]
+        if unknown:
+            raise UsageError(f"--json: no field {unknown[0]!r}", hint=f"there is: {', '.join(dict.fromkeys(self.json_fields))}")
+        if session.outputs and not self.writes_outputs:
+            given = ", ".join(f"-o {output.format}={output.target}" for output in session.outputs)
+            raise UsageError(f"{given}: `{self.name}` writes no such file", hint="`fix` and `scan` do")
 
 
 def session_of(ctx: click.Context) -> Session:

@@ -60,6 +60,8 @@ class PlainView:
         line = self._words.line(event)
         if self._verbose or not self._words.is_detail(event):
             self._console.print(line)
+        for detail in self._words.below(event) if self._verbose else ():
+            self._console.print(detail)
 
 
 class JsonView:
@@ -100,6 +102,8 @@ class LiveView:
         line = self._words.line(event)
         if self._verbose or not self._words.is_detail(event):
             self._console.print(line, style=_style(event))
+        for detail in self._words.below(event) if self._verbose else ():
+            self._console.print(detail, style="dim")
         self._count(event)
         doing = self._words.doing(event) or self._doing
         if doing != self._doing:

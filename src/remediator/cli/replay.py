@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from remediator.cli import json_fields
 from remediator.cli.options import Verb, pass_session
 from remediator.cli.session import Session
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from remediator.evidence.replay import ReplayReport
 
 
-@click.command("replay", cls=Verb)
+@click.command("replay", cls=Verb, json_fields=json_fields.REPLAY)
 @click.argument("bundle", metavar="BUNDLE|CASE")
 @click.option("--source", metavar="TARGET", help="Where to take the base tree from, if the bundle has none.")
 @click.option("--playbook", metavar="NAME|FILE", help="Judge by this playbook instead of the recorded one.")

@@ -24,15 +24,16 @@ _ANSWERS = {"a": "approved", "r": "rejected", "s": "", "q": "quit"}
 @click.option("--again", is_flag=True, help="Ask about fixes that were decided on before, too.")
 @pass_session
 def command(session: Session, cases: tuple[str, ...], again: bool) -> int:
-    """Walk through the proven fixes of the latest run: (a)pprove, (r)eject with a reason, (s)kip.
+    """Walk through the proven fixes of this folder's latest run: (a)pprove, (r)eject with a reason, (s)kip.
 
     Without a terminal, or with --no-input, they are printed and nothing is decided. Nothing is applied here: see `apply --approved`.
     """
     from remediator.cli.case_view import ordered
+    from remediator.cli.latest_run import latest_cases
     from remediator.cli.review_log import ReviewLog
 
     async def work(app: Remediator) -> list[Case]:
-        found = [app.journal.case(prefix) for prefix in cases] if cases else list(app.journal.cases())
+        found = [app.journal.case(prefix) for prefix in cases] if cases else list(latest_cases(session, app.journal))
         return [case for case in ordered(found) if case.fixed]
 
     found = session.run(work)

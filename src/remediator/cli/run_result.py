@@ -39,7 +39,7 @@ def _print_tables(session: Session, report: RunReport, *, scan_only: bool) -> No
         files = len(report.scan.covered) if report.scan else 0
         session.out.print(f"{count} finding{'s' * (count != 1)} in {files} file{'s' * (files != 1)} read, {report.seconds:.1f} s.")
         return
-    session.out.print(case_table.totals(report.cases, report.seconds))
+    session.out.print(case_table.totals(report))
     if spent := case_table.costs(report.spend, report.usd_per_fix):
         session.out.print(spent)
     if report.budget_hit:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from remediator.engine.request import RunReport
 
 
-@click.command("scan", cls=Verb, json_fields=json_fields.RUN)
+@click.command("scan", cls=Verb, json_fields=json_fields.RUN, writes_outputs=True)
 @click.argument("target", default=".")
 @scan_options
 @pass_session

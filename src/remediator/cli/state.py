@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from remediator.cli.session import Session
 
 
@@ -22,18 +24,18 @@ def _tell_last_run(session: Session) -> int:
     from remediator.cli import case_view
     from remediator.cli.case_table import next_steps
     from remediator.cli.console import safe
+    from remediator.cli.latest_run import latest_run
     from remediator.engine.journal import Journal
 
     journal = Journal(session.settings.state / "journal.sqlite")
     try:
-        runs = journal.runs()
-        cases = journal.cases()
+        last = latest_run(journal.runs(), Path.cwd())
+        cases = journal.cases(last.run_id) if last else ()
     finally:
         journal.close()
-    if not runs:
+    if last is None:
         session.out.print("no run yet\nnext: remediator doctor · remediator fix PATH · remediator --help")
         return 0
-    last = runs[0]
     fixed = sum(case.fixed for case in cases)
     count = f"{len(cases)} case{'s' * (len(cases) != 1)}, {fixed} with a proven fix"
     session.out.print(f"last run: {last.run_id} on {safe(last.target)}, {last.outcome or 'unfinished'}: {count}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from remediator.cli import json_fields
 from remediator.cli.options import Verb, pass_session
 from remediator.cli.session import Session
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from remediator.app import Remediator
 
 
-@click.command("undo", cls=Verb)
+@click.command("undo", cls=Verb, json_fields=json_fields.APPLIED)
 @click.option(
     "--to",
     "repository",
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 )
 @pass_session
 def command(session: Session, repository: Path) -> int:
-    """Take back the last `apply` on this repository; refuses where work of yours would be lost."""
+    """Take back the last `apply` on this repository, called again the one before; refuses where work of yours would be lost."""
     from remediator.cli.console import safe
     from remediator.cli.documents import print_json
 

@@ -46,6 +46,11 @@ class Wording:
             case _:
                 return self._of_case(event)
 
+    def below(self, event: Event) -> list[str]:
+        """Return what stands below the event's line for those who asked for more: the hint that came with it, such as the end of a log."""
+        told = str(event.data.get("hint") or "") if isinstance(event, RunProgress) else ""
+        return [f"{'':<9} {safe(line)}".rstrip() for line in told.splitlines()]
+
     def is_detail(self, event: Event) -> bool:
         """Return whether only those who asked for more want to see this."""
         match event:
@@ -81,7 +86,7 @@ class Wording:
             case PatchProposed():
                 return _row("fix", f"{about} {event.patch.fixer}: {event.patch.transform or event.patch.title}")
             case FixDeclined():
-                return _row("no fix", f"{about} {event.declined.fixer}: {event.declined.reason} {event.declined.detail}")
+                return _row("no fix", f"{about} {case_view.declined(event.declined)}")
             case CheckDone():
                 check = event.check
                 told = check.summary or check.reason

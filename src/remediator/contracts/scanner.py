@@ -14,7 +14,8 @@ from remediator.records.scan import ScanItem
 class Scanner(Component):
     """Yields a Finding for each suspected vulnerability, Covered for what it read, Unchecked for what it should have read and could not.
 
-    A file that is in neither is one the scanner has no business with.
+    A file that is in neither is one the scanner has no business with. On a patched tree a scanner that only brings what was found before
+    yields Unchecked with the reason `cannot-rerun` for each file of its scope: that puts its own findings in doubt and no others.
     """
 
     kind: ClassVar[str] = "scanner"

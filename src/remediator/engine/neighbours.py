@@ -12,7 +12,7 @@ def removes(diff: str, finding: Finding, before: ScanReport, after: ScanReport) 
 
     A finding whose line changed around it has another key and is still there: what counts is also what is reported where it stood.
     """
-    if not after.complete or finding.path not in after.covered:
+    if after.unread_for(finding.scanner) or finding.path not in after.covered:
         return False
     if _count(after, finding.key) >= _count(before, finding.key):
         return False

@@ -129,7 +129,7 @@ class Project:
                     self._baseline = await self._measured()
                     self._tell_baseline(self._baseline)
                 except (RecipeError, SandboxUnavailableError) as error:
-                    self.note(f"no baseline: {error.message}", hint=error.hint)
+                    self.note(f"no baseline: {error.message}", phase="prepare", hint=error.hint)
                     self._unprepared = error
         if isinstance(self._unprepared, SandboxUnavailableError):
             raise self._unprepared
@@ -138,8 +138,9 @@ class Project:
     def _tell_baseline(self, baseline: Baseline) -> None:
         tests = len(baseline.runs[0].results) if baseline.runs else 0
         digest = self.keep("baseline.json", canonical_json(baseline.as_json()))
+        of_all = f"{len(baseline.passing)} of {tests} test{'s' * (tests != 1)} pass"
         self.note(
-            f"baseline: {baseline.recipe.name}: {len(baseline.passing)} of {tests} tests pass, {len(baseline.flaky)} flaky",
+            f"baseline: {baseline.recipe.name}: {of_all}, {len(baseline.flaky)} flaky",
             phase="baseline",
             report=digest,
             tests=tests,
@@ -233,7 +234,22 @@ async def _collect(scanner: Scanner, workspace: Any, findings: list[Finding], co
 
 
 def _once(findings: Sequence[Finding]) -> list[Finding]:
-    return list({finding.id: finding for finding in findings}.values())
+    """Return each finding once. What a report brings that a scanner of ours saw too, by the same tool, rule and place, is the same one."""
+    seen_by: dict[tuple[object, ...], str] = {}
+    kept: dict[str, Finding] = {}
+    for finding in sorted(findings, key=lambda finding: bool(finding.tool)):
+        if seen_by.setdefault(_sighting(finding), finding.scanner) == finding.scanner:
+            kept[finding.id] = finding
+    return list(kept.values())
+
+
+def _sighting(finding: Finding) -> tuple[object, ...]:
+    at = finding.location
+    if at is None:
+        return (finding.id,)
+    # A tool's editions add words to its name.
+    tool = (finding.tool or finding.scanner).casefold().split(" ")[0]
+    return (tool, finding.rule_id, at.path, at.start_line, at.start_column)
 
 
 def _by_severity(finding: Finding) -> tuple[int, str, int, str]:

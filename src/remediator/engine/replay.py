@@ -13,8 +13,9 @@ from remediator.contracts import Tree
 from remediator.engine.judge import judge
 from remediator.engine.kit import open_kit
 from remediator.engine.project import Project
-from remediator.errors import EvidenceError, PlaybookError
+from remediator.errors import EvidenceError, PlaybookError, UsageError
 from remediator.evidence.bundle import read
+from remediator.evidence.container import is_bundle
 from remediator.evidence.keys import TrustedKeys
 from remediator.evidence.replay import UNREPLAYABLE, ReplayReport, ReplayRequest, replay
 from remediator.evidence.scrub import Scrubber
@@ -112,7 +113,14 @@ class Replayer:
 async def replay_bundle(
     path: Path, settings: Settings, registry: Registry, note: Callable[..., None], *, source: str | None = None, playbook: str | None = None
 ) -> ReplayReport:
-    """Read a bundle, run its proof again, compare. Raises EvidenceError where the bundle is damaged or signed wrongly."""
+    """Read a bundle, run its proof again, compare.
+
+    Raises UsageError where the path is no bundle, EvidenceError where the bundle is damaged or signed wrongly.
+    """
+    if not await asyncio.to_thread(is_bundle, path):
+        raise UsageError(
+            f"{path} is no bundle", hint="name a case, a bundle's folder, or its .tar.zst: remediator show CASE tells where it is"
+        )
     bundle = await asyncio.to_thread(read, path, TrustedKeys.load(settings.state / "keys"))
     judged_by: Any = Replayer(settings, registry, note, source=source, playbook=playbook)
     return await replay(bundle, judged_by, scrub=Scrubber(paths={str(settings.state): "state"}))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import posixpath
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
-from remediator.contracts import Engine
+from remediator.contracts import Engine, Tree
+from remediator.errors import UsageError
 from remediator.records.advisory import Advisory
 from remediator.records.case import Case
 from remediator.records.finding import Finding, Severity
@@ -27,6 +29,8 @@ class FixRequest(Record):
 
     `supplied` are findings to work on whether or not a scanner sees them; `advisories` are such findings too, refused where they are about
     another package than the target. All other fields narrow or override settings.
+
+    `paths` are relative to the target; `./a/../b/` is the same as `b`.
     """
 
     target: str
@@ -63,6 +67,17 @@ class FixRequest(Record):
         """Return every finding that came with the request."""
         return (*self.supplied, *(advisory.finding for advisory in self.advisories))
 
+    @field_validator("paths")
+    @classmethod
+    def _plain(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(posixpath.normpath(path) for path in paths)
+
+    def check_paths(self, tree: Tree) -> None:
+        """Raise UsageError naming the first of `paths` at which the target has neither file nor folder."""
+        for given in self.paths:
+            if not any(_is_within(entry.path, given) for entry in tree.entries()):
+                raise UsageError(f"--path {given}: the target has no such file or folder", hint="paths are relative to the target")
+
     def wants(self, finding: Finding) -> bool:
         """Return whether a finding is within what was asked for.
 
@@ -80,9 +95,13 @@ class FixRequest(Record):
     def _selects(self, finding: Finding) -> bool:
         if self.severity and finding.severity.rank > self.severity.rank:
             return False
-        if self.paths and not any(finding.path == path or finding.path.startswith(path.rstrip("/") + "/") for path in self.paths):
+        if self.paths and not self.has_in_view(finding.path):
             return False
         return not self.only or any(_matches(word, finding) for word in self.only)
+
+    def has_in_view(self, path: str) -> bool:
+        """Return whether a file is within `paths`."""
+        return not self.paths or any(_is_within(path, given) for given in self.paths)
 
 
 class RunReport(Record):
@@ -118,6 +137,10 @@ class RunReport(Record):
         return any(case.closed is ReasonCode.budget for case in self.cases)
 
 
+def _is_within(path: str, given: str) -> bool:
+    return given == "." or path == given or path.startswith(given + "/")
+
+
 def _matches(word: str, finding: Finding) -> bool:
     if word.upper().startswith("CWE-") and word[4:].isdigit():
         return int(word[4:]) in finding.cwe
@@ -125,6 +148,7 @@ def _matches(word: str, finding: Finding) -> bool:
         return True
     if finding.location is None:
         return False
+    word = word.removeprefix("./")
     path, _, line = word.rpartition(":")
     if path and line.isdigit():
         return finding.path == path and finding.location.start_line <= int(line) <= finding.location.end_line

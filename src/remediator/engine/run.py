@@ -115,13 +115,15 @@ class Run:
         return await open_project(source, kit, self._settings, self._note)
 
     async def _scan(self, project: Project, given: HandedIn) -> Json:
+        self.request.check_paths(project.base)
         await self._progress("scan", "started")
         for doubt in given.doubts:
             self._note(doubt)
         report = (await project.scan(project.base)).model_copy(update={"supplied": given.findings})
         digest = await asyncio.to_thread(project.keep, "scan.json", canonical_json(report.as_json()))
+        count = len(report.findings)
         facts = {
-            "findings": len(report.findings),
+            "findings": count,
             "supplied": len(given.findings),
             "covered": len(report.covered),
             "unchecked": [item.as_json() for item in report.unchecked[:200]],
@@ -129,7 +131,7 @@ class Run:
             "scanners": report.scanners,
             "report": digest,
         }
-        await self._progress("scan", "finished", f"{len(report.findings)} findings", data=facts)
+        await self._progress("scan", "finished", f"{count} finding{'s' * (count != 1)}", data=facts)
         return {"report": digest}
 
     async def _work(self, durable: Durable, project: Project, findings: Sequence[Finding]) -> None:

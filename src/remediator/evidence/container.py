@@ -13,7 +13,9 @@ from pathlib import Path
 
 from remediator.artefacts import private_folder, read_regular, state_error, sync_folder, write_atomically, write_synced
 from remediator.errors import EvidenceError
+from remediator.evidence import attest
 from remediator.evidence.compress import compress, decompress
+from remediator.evidence.content import MANIFEST
 from remediator.evidence.tarball import FILE, Limits, Member, pack, unpack
 
 ENDING = ".tar.zst"
@@ -35,6 +37,13 @@ def check_limits(files: Mapping[str, bytes]) -> None:
         raise EvidenceError(f"a bundle of more than {LIMITS.bytes} bytes")
     if bad := next((path for path in files if not _NAME.match(path)), None):
         raise EvidenceError(f"{bad!r} is a name that no bundle has")
+
+
+def is_bundle(path: Path) -> bool:
+    """Return whether a folder or file is meant to be a bundle: damaged or not, it has a name that only bundles have."""
+    if path.is_dir():
+        return any((path / name).exists() for name in (attest.FILE, MANIFEST))
+    return path.name.endswith(ENDING)
 
 
 def read_files(path: Path) -> dict[str, bytes]:

@@ -46,7 +46,7 @@ async def establish(tree: Tree, source: Source, hints: Hints, provider: SandboxP
     if best.measured is None:
         tail = printable(attempts[-1].log[-_TAIL_CHARS:], keep_newlines=True)
         raise RecipeError(
-            f"{source.name}: none of {len(attempts)} attempts could be prepared",
+            f"{source.name}: none of {len(attempts)} attempt{'s' * (len(attempts) != 1)} could be prepared",
             hint="; ".join([*(attempt.story for attempt in attempts), f"the last log ends: {tail}"]),
         )
     told = [attempt.story + (" — taken" if attempt is best else "") for attempt in attempts]
@@ -144,4 +144,4 @@ def _summary(baseline: Baseline) -> str:
     run = baseline.runs[0]
     doubts = f", in doubt: {', '.join(run.problems)}" if run.problems else ""
     build = "" if baseline.build.ok else f", build: {baseline.build.reason}"
-    return f"{passed} tests passed, {failed} did not, {len(run.results) - passed - failed} were skipped{doubts}{build}"
+    return f"{passed} test{'s' * (passed != 1)} passed, {failed} did not, {len(run.results) - passed - failed} skipped{doubts}{build}"

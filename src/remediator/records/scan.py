@@ -16,7 +16,7 @@ class Covered(Record):
 class Unchecked(Record):
     """A file (or, with an empty path, the whole tree) that a scanner should have read and could not.
 
-    `reason` is one of: parse-error, timeout, too-large, unreadable, scanner-error, binary, link.
+    `reason` is one of: parse-error, timeout, too-large, unreadable, scanner-error, binary, link, cannot-rerun.
     """
 
     scanner: str
@@ -24,6 +24,9 @@ class Unchecked(Record):
     reason: str
     detail: str = ""
 
+
+CANNOT_RERUN = "cannot-rerun"
+"""The reason of a scanner that only brings a report which was made before: it broke nothing, and says nothing of a patched tree."""
 
 ScanItem = Finding | Covered | Unchecked
 """What a Scanner yields."""
@@ -54,6 +57,18 @@ class ScanReport(Record):
     def complete(self) -> bool:
         """Return whether every file that a scanner claims was read to the end."""
         return not self.unchecked
+
+    @property
+    def not_rerun(self) -> frozenset[str]:
+        """Return the scanners that, by their nature, could not be run on this tree."""
+        return frozenset(item.scanner for item in self.unchecked if item.reason == CANNOT_RERUN)
+
+    def unread_for(self, scanner: str) -> tuple[Unchecked, ...]:
+        """Return what puts this report's silence about a finding of `scanner` in doubt.
+
+        That is all that was not read, but for what another scanner would have had to read that cannot be run again by its nature.
+        """
+        return tuple(item for item in self.unchecked if item.reason != CANNOT_RERUN or item.scanner == scanner)
 
 
 def _as_found(given: Finding, found: Finding | None) -> Finding:

@@ -125,6 +125,29 @@ async def test_not_complete_is_never_clean(report, reason, judged) -> None:
     assert (check.status, check.reason) == (CheckStatus.inconclusive, reason)
 
 
+IMPORTED = FLAW.model_copy(update={"id": "f-imported", "key": "imported", "scanner": "sarif", "rule_id": "R1"})
+STATIC = Unchecked(scanner="sarif", path="x.py", reason="cannot-rerun")
+
+
+async def test_a_report_that_cannot_be_made_anew_is_no_doubt_about_what_others_found(judged) -> None:
+    check = await judged(found=(FLAW, OTHER, IMPORTED), unchecked=(STATIC,))
+    assert (check.status, [item["scanner"] for item in check.evidence["gone"]]) == (CheckStatus.passed, ["s"])
+    broken = Unchecked(scanner="t", path="x.py", reason="scanner-error")
+    assert (await judged(unchecked=(STATIC, broken))).reason == "incomplete-scan"
+
+
+async def test_what_only_a_report_told_of_is_shown_gone_by_a_scanner_that_saw_it_too(judged) -> None:
+    alone = await judged((OTHER,), finding=IMPORTED, found=(OTHER, IMPORTED), unchecked=(STATIC,))
+    assert (alone.status, alone.reason) == (CheckStatus.inconclusive, "incomplete-scan")
+    other_weakness = FLAW.model_copy(update={"cwe": (20, 78)})
+    assert (await judged(finding=IMPORTED, found=(other_weakness, OTHER, IMPORTED), unchecked=(STATIC,))).reason == "incomplete-scan"
+    assert (await judged(finding=IMPORTED, found=(FLAW, OTHER, IMPORTED), unchecked=(STATIC,))).status is CheckStatus.passed
+    wide = at(4, "def f(a): return yaml.load(a)", end=5)
+    left = at(4, "def f(a): return yaml.safe_load(a)")
+    altered = await judged((left, OTHER), finding=IMPORTED, found=(wide, OTHER, IMPORTED), unchecked=(STATIC,))
+    assert altered.status is not CheckStatus.passed
+
+
 async def test_what_is_seen_in_an_incomplete_scan_is_there(judged) -> None:
     check = await judged((FLAW, OTHER), unchecked=(Unchecked(scanner="s", path="", reason="timeout"),))
     assert (check.status, check.reason) == (CheckStatus.failed, "finding-remains")

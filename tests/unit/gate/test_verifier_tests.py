@@ -97,3 +97,11 @@ async def test_tests_that_do_not_run_the_change_do_not_prove_it(lines, executed,
     assert check.evidence["changed_lines"] == {"executed": executed, "total": 1}
     assert ("no test runs any changed line" in check.summary) is (executed == 0)
     assert ("warning" in check.evidence) is (executed == 0)
+
+
+async def test_one_test_is_told_in_the_singular(tmp_path, patch_of, finding_at) -> None:
+    lone = (_run(a=P), _run(a=P))
+    check = await _check(tmp_path, patch_of, finding_at, lone, _run(a=P, lines=(5,)))
+    assert check.summary == "the one test that passed before passes; the changed statement was run"
+    worse = await _check(tmp_path, patch_of, finding_at, lone, _run(a=F), _run(a=F))
+    assert worse.summary.startswith("1 of 1 test worse")
