@@ -24,7 +24,7 @@ class ReviewerVerifier(Verifier):
     name: ClassVar[str] = "reviewer"
     level: ClassVar[EvidenceLevel] = EvidenceLevel.E5
 
-    llm: str = Field(default="default", description="Name of the model that reviews, as in the settings.")
+    llm: str = Field(default="none", description="Name of the model that reviews, as in the settings; `none`: nobody is asked.")
     max_tokens: int = Field(default=4096, ge=256)
 
     async def verify(self, finding: Finding, patch: Patch, workspace: Workspace) -> Check:
@@ -32,6 +32,8 @@ class ReviewerVerifier(Verifier):
         return await answered(self, lambda: self._judged(finding, patch, workspace))
 
     async def _judged(self, finding: Finding, patch: Patch, workspace: Workspace) -> Answer:
+        if self.llm == "none":
+            return Answer(CheckStatus.not_run, "no-model", "no model was chosen to review", {})
         try:
             llm = workspace.llm(self.llm)
         except ConfigError as error:

@@ -38,12 +38,13 @@ def _with_agent(playbook: Playbook, request: FixRequest) -> dict[str, Any]:
         options["candidates_for_severe"] = request.candidates
     fixers = (*(use for use in playbook.fix if use.name != "agent"), Use(use="agent", **{"with": options}))
     there = {use.name for use in playbook.verify}
-    more = [Use(use=name) for name in ("reproducer", "variants", "controls") if name not in there]
-    if "reviewer" not in there:
-        more.append(Use(use="reviewer", **{"with": {"llm": request.model}}))
-    if "replayed" not in there:
-        more.append(Use(use="replayed"))
-    return {"fix": fixers, "verify": (*playbook.verify, *more)}
+    more = [Use(use=name) for name in ("reproducer", "variants", "controls", "reviewer", "replayed") if name not in there]
+    verify = [_reviewed_by(use, request.model) if use.name == "reviewer" else use for use in (*playbook.verify, *more)]
+    return {"fix": fixers, "verify": tuple(verify)}
+
+
+def _reviewed_by(use: Use, model: str | None) -> Use:
+    return Use(use=use.use, **{"with": {**use.options, "llm": model}})
 
 
 def _with_rules(use: Use, rules: Sequence[str]) -> Use:

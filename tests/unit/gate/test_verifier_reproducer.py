@@ -168,15 +168,16 @@ O_GREEN = TestRun(complete=True, results={"test_objection.py::test_o": TestOutco
 )
 async def test_a_reviewer_may_object_with_a_test_only(tmp_path: Path, said, accepted, probed, status, reason) -> None:
     llm = ScriptedLlm(replies=(Reply(text=said),))
-    check, _ = await judged(tmp_path, ReviewerVerifier(), probed, accepted=[accepted], models={"default": llm})
+    check, _ = await judged(tmp_path, ReviewerVerifier(llm="default"), probed, accepted=[accepted], models={"default": llm})
     assert (check.status, check.reason) == (status, reason), check.summary
     asked = llm.prompts[0].messages[0].text
     assert "+line2 = 22" in asked and "title" not in asked
 
 
 async def test_without_a_model_there_is_no_review(tmp_path: Path) -> None:
-    check, _ = await judged(tmp_path, ReviewerVerifier(), [GREEN])
-    assert (check.status, check.reason) == (CheckStatus.not_run, "no-model")
+    for llm in ("none", "default"):
+        check, _ = await judged(tmp_path, ReviewerVerifier(llm=llm), [GREEN])
+        assert (check.status, check.reason) == (CheckStatus.not_run, "no-model")
 
 
 def test_inputs_are_changed_and_expectations_are_not() -> None:
