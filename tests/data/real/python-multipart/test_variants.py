@@ -11,11 +11,11 @@ from multipart.multipart import parse_options_header
 
 
 def is_quick(function, *arguments):
-    """Tell whether a call ends within two seconds of its own processor time, however busy the machine is. A refusal counts as an end, a crash does not."""
+    """Tell whether a call ends within one second of its own processor time, however busy the machine is. A refusal counts as an end, a crash does not."""
 
     def work():
         signal.signal(signal.SIGXCPU, signal.SIG_DFL)
-        resource.setrlimit(resource.RLIMIT_CPU, (2, 3))
+        resource.setrlimit(resource.RLIMIT_CPU, (1, 2))
         try:
             function(*arguments)
         except ValueError as error:

@@ -6,7 +6,7 @@ import pytest
 import rsa
 
 PUBLIC, PRIVATE = rsa.newkeys(512)
-ODD_PUBLIC, ODD_PRIVATE = rsa.newkeys(513)
+ODD_PUBLIC, ODD_PRIVATE = rsa.newkeys(514)
 REFUSALS = (rsa.pkcs1.CryptoError, ValueError, OverflowError, TypeError)
 
 
