@@ -143,7 +143,7 @@ def test_from_words_to_e4(cli, configured, words, name: str) -> None:
     assert verdicts[-1]["level"] >= 4
     assert found["reproducer"]["author"] == "agent" and len(found["acceptance"]["variants"]) >= 3
     assert Decimal(done.json["spend"]["usd"]) == server.charged.usd > 0
-    told = cli("-c", config, "logs", found["id"], TEST_LLM_KEY=KEY)
+    told = cli("-c", config, "logs", found["id"], "--full", TEST_LLM_KEY=KEY)
     assert "judged and fell" in told.out and KEY not in told.out + told.err + done.out + done.err
     replayed = cli("replay", found["bundle_path"], "--json", timeout=900)
     assert (replayed.code, replayed.json["outcome"]) == (0, "agreed"), replayed.err

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from remediator.engine.judge import judge
+from remediator.engine.project import Project
 from remediator.errors import PatchError
 from remediator.records import Check, EvidenceLevel, Finding, Patch
 
@@ -17,7 +18,9 @@ def _project() -> Any:
         raise PatchError("does not apply")
 
     kit = SimpleNamespace(scanners=(SimpleNamespace(name="semgrep"),), verifiers=(), expected=lambda: ())
-    return SimpleNamespace(store=SimpleNamespace(apply=apply), base=None, kit=kit)
+    project = SimpleNamespace(store=SimpleNamespace(apply=apply), base=None, kit=kit)
+    project.required_for = lambda finding, at_least: Project.required_for(project, finding, at_least=at_least)  # type: ignore[arg-type]
+    return project
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ class Project:
             **job,
         }
         env = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0", "HOME": str(self.root), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-        reporting = Reporting(sys.executable, f"{runner}_run", ["channel", "lines", "world"], told, env, seconds)
+        reporting = Reporting(sys.executable, f"{runner}_run", ["channel", "lines", "world", "reads"], told, env, seconds)
         self.observed = await observed_run(LocalSandbox(), reporting)
         return fold(self.observed, canaries.expected, str(self.root))
 
