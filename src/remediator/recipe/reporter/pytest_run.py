@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,6 +56,9 @@ def _arguments(job: dict[str, Any], version: str) -> list[str]:
     return [*options, *job["options"], *arguments]
 
 
+_LEAST_SECONDS = 10.0
+
+
 class TestTimeoutError(Exception):
     """A test ran longer than any one test may."""
 
@@ -74,6 +78,7 @@ class Reporter:
         self._only = frozenset(job["only"])
         self._root: str = job["root"]
         self._seconds: float = job["test_seconds"]
+        self._clock = time.monotonic
         self._skips = skips
         self._xfail = xfail
         self._numbers: dict[int, int] = {}
@@ -130,11 +135,15 @@ class Reporter:
         """Interrupt a test that hangs, so that the others still have their turn; it fails."""
         before = signal.signal(signal.SIGALRM, _interrupt)
         signal.setitimer(signal.ITIMER_REAL, self._seconds)
+        began = self._clock()
         try:
             yield
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
+        if self._clock() - began >= self._seconds:
+            # Where one test hangs, often many do: the next ones get less, or the run's own time is used up before they had a turn.
+            self._seconds = max(self._seconds / 4, min(self._seconds, _LEAST_SECONDS))
 
     def pytest_internalerror(self, excrepr: Any) -> None:
         """Tell that pytest itself broke."""
