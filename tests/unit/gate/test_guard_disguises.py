@@ -83,7 +83,35 @@ WRONG |= WATCHED
 WRONG |= (
     CARRIED | CALLEES | {f"{name} in a list": (RUN, f"    return subprocess.check_output({words})\n") for name, words in SHELLS.items()}
 )
+EVALUATOR = """    import ast
+    import operator
+
+    def negated(value):
+        return -value
+
+    sums = {{ast.Add: {add}, ast.Sub: operator.sub, ast.USub: negated, ast.Mult: lambda a, b: a * b}}
+
+    def value(node):
+        if isinstance(node, ast.BinOp) and type(node.op) in sums:
+            return sums[type(node.op)](value(node.left), value(node.right))
+        if isinstance(node, ast.UnaryOp):
+            sign = sums.get(type(node.op))
+            return sign(value(node.operand))
+        return ast.literal_eval(node)
+
+    return value(ast.parse(text, mode="eval").body)
+"""
+TABLES = {
+    "a table with the call in it": EVALUATOR.format(add="eval"),
+    "a table with a flawed function in it": EVALUATOR.format(add="other"),
+    "a table with the call in a lambda": EVALUATOR.format(add="lambda a, b: other(a)"),
+    "a table that is filled later": EVALUATOR.format(add="operator.add").replace(
+        "    def value(", "    sums.update(globals())\n\n    def value("
+    ),
+    "a table with a name from elsewhere": EVALUATOR.format(add="text"),
+}
 RIGHT = {
+    "an evaluator with a table of operators": (CALC, EVALUATOR.format(add="operator.add")),
     "a parser that is set up first": (CALC, "    import xml.sax\n\n    parser = xml.sax.make_parser()\n    return parser.parse(text)\n"),
     "an unpickler that gives what is listed": (LOAD, READER.format(GIVES.format('module == "builtins" and name in ("set", "range")'))),
     "an unpickler that refuses what is not listed": (LOAD, READER.format(REFUSES.format('(module, name) not in (("builtins", "set"),)'))),
@@ -113,6 +141,12 @@ async def test_a_dangerous_call_in_other_clothes_is_rejected(name, git, workspac
     assert (check.status, check.reason) in [
         (CheckStatus.failed, code) for code in ("disguised-call", "new-capability", "feature-deleted", "test-aware")
     ], check
+
+
+@pytest.mark.parametrize("name", TABLES)
+async def test_a_table_that_hides_the_call_is_rejected(name, git, workspace_of, patch_of, finding_at) -> None:
+    check = await _check((CALC, TABLES[name]), git, workspace_of, patch_of, finding_at)
+    assert check.status is CheckStatus.failed, check
 
 
 @pytest.mark.parametrize("name", RIGHT)

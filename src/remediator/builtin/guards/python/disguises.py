@@ -6,6 +6,7 @@ import ast
 from collections import Counter
 from collections.abc import Iterator
 
+from remediator.builtin.guards.python.callee_tables import callees_of_table
 from remediator.builtin.guards.python.capabilities import is_capability
 from remediator.builtin.guards.python.module import Module
 from remediator.builtin.guards.python.shell_words import is_shell, starts_a_shell, words_of
@@ -146,7 +147,9 @@ def _computed_names(module: Module) -> Iterator[tuple[str, str]]:
 
 
 def _is_maker(node: ast.expr, module: Module) -> bool:
-    return isinstance(node, ast.Call) and module.resolve(node.func) in _MAKERS
+    if isinstance(node, ast.Call) and module.resolve(node.func) in _MAKERS:
+        return True
+    return callees_of_table(node, module)
 
 
 def _is_dressed_up(switch: str, node: ast.expr, module: Module) -> bool:
