@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 
 from remediator.diff import FileChange
+from remediator.records.reproducer import CONTROL
 
 _SHORTEST = 4
 
@@ -15,10 +16,12 @@ def special_cased(changes: Sequence[FileChange], files: Mapping[str, str], after
 
     A fix may name the beginning of a key or a dangerous word; the whole input of a test is known to nobody but who wants to pass it.
     """
-    inputs = {value for text in files.values() for value in _constants(text) if _long(value)}
+    inputs = {value for text in files.values() for value in _inputs(text) if _long(value)}
     for change in changes:
-        known = set(_constants(before.get(change.path, b"")))
-        fresh = set(_compared(after.get(change.path, b""))) - known
+        old = before.get(change.path, b"")
+        known = set(_constants(old))
+        # A name that the program has already (a parameter, an option) is no secret of the test's.
+        fresh = {value for value in set(_compared(after.get(change.path, b""))) - known if not _stands_in(old, value)}
         for value in sorted(fresh & inputs, key=repr):
             return repr(value)[:80]
     return ""
@@ -26,6 +29,25 @@ def special_cased(changes: Sequence[FileChange], files: Mapping[str, str], after
 
 def _long(value: object) -> bool:
     return isinstance(value, str | bytes) and len(value) >= _SHORTEST
+
+
+def _stands_in(text: bytes, value: object) -> bool:
+    data = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+    return isinstance(data, bytes) and data in text
+
+
+def _inputs(text: str) -> Iterator[object]:
+    """Yield the constants of the tests that show the flaw, and of what stands beside them; benign controls keep no secret."""
+    nodes = list(_nodes(text))
+    controls = {
+        id(part)
+        for node in nodes
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith(CONTROL)
+        for part in ast.walk(node)
+    }
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and id(node) not in controls:
+            yield node.value
 
 
 def _constants(text: str | bytes) -> Iterator[object]:

@@ -97,13 +97,16 @@ async def test_a_patch_that_knows_the_input_is_no_fix(tmp_path: Path) -> None:
         ('print("attack input")\n', False),
         ('x = y.startswith("attack")\n', False),
         ("x = y == 5\n", False),
+        ('x = y == "line3"\n', False),
+        ('x = y == "a benign use"\n', False),
     ],
 )
 def test_what_counts_as_knowing(added: str, known: bool) -> None:
+    files = {"test_x.py": TEST + '    f("line3")\n\n\ndef test_control_c():\n    assert f("a benign use")\n'}
     workspace = FakeWorkspace(BASE, Path())
     after = BASE["a.py"] + added
     changes = parse(workspace.diff({"a.py": after.encode()}))
-    assert bool(special_cased(changes, REPRODUCER.files, {"a.py": after.encode()}, {"a.py": BASE["a.py"].encode()})) is known
+    assert bool(special_cased(changes, files, {"a.py": after.encode()}, {"a.py": BASE["a.py"].encode()})) is known
 
 
 def test_parts_of_new_files_cannot_be_taken_back(tmp_path: Path) -> None:

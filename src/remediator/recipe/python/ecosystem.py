@@ -111,7 +111,7 @@ class PythonEcosystem(Ecosystem):
             "options": [*plan.runner_options, "-o", f"python_files={' '.join([*plan.python_files, *names])}"],
             "folder": plan.folder,
             "test_seconds": max(_TEST_SECONDS, plan.timeout_seconds / 5),
-            "arguments": _files_of(only) if only and plan.runner == "pytest" else list(plan.test_arguments),
+            "arguments": _files_of(only) if only and plan.runner == "pytest" else _with_canaries(plan, names),
             "pattern": plan.test_pattern,
             "only": list(only),
             "canaries": list(canaries.files),
@@ -178,6 +178,8 @@ def _without(folder: str, test: str) -> str:
 
 def _shown(word: str, names: Sequence[str]) -> str:
     """Return a word of the command line without the canaries, which are others each time."""
+    for name in names:
+        word = word.replace(f" or {name.removesuffix('.py')}", "")
     return " ".join(part for part in word.split(" ") if part not in names) if word.startswith("python_files=") else word
 
 
@@ -191,6 +193,15 @@ def _reporting(plan: Plan, entry: str, modules: Sequence[str], job: dict[str, ob
 
 async def _step(sandbox: Sandbox, argv: Sequence[str], env: dict[str, str], seconds: float) -> ExecResult:
     return await sandbox.exec(argv, env=env, timeout_seconds=seconds)
+
+
+def _with_canaries(plan: Plan, names: Sequence[str]) -> list[str]:
+    """Return the test arguments; where the operator chose tests by name (-k), the canaries are chosen too."""
+    words = list(plan.test_arguments)
+    for place, word in enumerate(words[:-1]):
+        if word == "-k" and plan.runner == "pytest":
+            words[place + 1] = " or ".join([f"({words[place + 1]})", *(name.removesuffix(".py") for name in names)])
+    return words
 
 
 def _files_of(only: Sequence[str]) -> list[str]:
