@@ -141,7 +141,8 @@ def test_from_words_to_e4(cli, configured, words, name: str) -> None:
     with LlmServer(script(case, wrong), key=KEY, price=PRICE) as server:
         config = configured(component, server, case)
         done = cli("-c", config, "fix", case.target, *words(case), "--json", TEST_LLM_KEY=KEY, timeout=1500)
-    assert done.code == 0, done.err
+    # Files of Python 2 lie beside joblib's sources: what could not be read is never part of a clean result.
+    assert done.code == (3 if name == "joblib" else 0), done.err
     (found,) = done.json["cases"]
     verdicts = found["verdicts"]
     assert [verdict["outcome"] for verdict in verdicts] == ["rejected", "verified"], verdicts
