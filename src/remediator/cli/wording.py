@@ -12,6 +12,8 @@ from remediator.records.event import (
     FindingReported,
     FixDeclined,
     PatchProposed,
+    ReproducerAccepted,
+    ReproducerDeclined,
     RunFinished,
     RunProgress,
     RunStarted,
@@ -20,7 +22,7 @@ from remediator.records.event import (
 )
 from remediator.records.finding import Finding
 from remediator.records.patch import ReasonCode
-from remediator.records.verdict import CheckStatus
+from remediator.records.verdict import CheckStatus, EvidenceLevel
 
 _MOST = 160
 
@@ -55,7 +57,9 @@ class Wording:
         """Return whether only those who asked for more want to see this."""
         match event:
             case CheckDone():
-                return event.check.status is CheckStatus.passed
+                # What E4 and E5 lack is said once, with the verdict; most runs have nobody to show the flaw.
+                lacking = event.check.status is CheckStatus.not_run and event.check.level > EvidenceLevel.E3
+                return lacking or event.check.status is CheckStatus.passed
             case RunProgress():
                 return event.state == "started"
             case FindingReported() | FixDeclined() | BundleWritten() | RunStarted() | RunFinished():
@@ -93,6 +97,12 @@ class Wording:
                 return _row("check", f"{about} {check.name}: {case_view.MARKS[check.status][0]} {told}".rstrip())
             case VerdictReached():
                 return _row("verify", f"{about} {event.verdict.outcome}: {case_view.evidence(event.verdict)}")
+            case ReproducerAccepted():
+                worth = event.acceptance
+                shown = f"{len(worth.shows)} show it, {len(worth.variants)} variants, {len(worth.controls)} controls"
+                return _row("shown", f"{about} reproducer by {event.reproducer.author}: {shown}")
+            case ReproducerDeclined():
+                return _row("not shown", f"{about} {event.author}: {event.reason} {event.detail}".rstrip())
             case BundleWritten():
                 return _row("bundle", f"{about} {event.bundle_path}")
             case SubmissionAccepted():
