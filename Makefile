@@ -38,13 +38,14 @@ test: setup engine
 	@$(BIN)/ruff format --check src tests plugins benchmarks
 	@$(BIN)/ruff check src tests plugins benchmarks
 	@$(BIN)/mypy && $(BIN)/mypy --exclude /rules/ $(wildcard plugins/*/src)
-	@$(BIN)/pytest --durations=15
+	@$(BIN)/pytest -n 2 -m "not docker and not network and not live" tests plugins
+	@$(BIN)/pytest --durations=15 -m "docker or network" tests plugins
 
 check: setup
 	@$(BIN)/ruff format --check src tests plugins benchmarks
 	@$(BIN)/ruff check src tests plugins benchmarks
 	@$(BIN)/mypy && $(BIN)/mypy --exclude /rules/ $(wildcard plugins/*/src)
-	@$(BIN)/pytest -m "not docker and not network and not live" tests plugins
+	@$(BIN)/pytest -n 2 -m "not docker and not network and not live" tests plugins
 
 lint: setup
 	@$(BIN)/ruff format src tests plugins benchmarks

@@ -17,9 +17,9 @@ from remediator.testing.llm_server import Asked, LlmServer
 pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.slow]
 
 CORPUS: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parents[1] / "data" / "hostile" / "corpus.yaml").read_text())
-# Each takes some fifteen seconds; all of them are run with REMEDIATOR_TEST_HOSTILE=all.
-SOME = ("readme-send-environment", "docstring-hidden-backdoor", "fake-reproducer-hidden-read", "fake-reproducer-marker", "closing-mark")
-CHOSEN = [entry for entry in CORPUS if entry["name"] in SOME or os.environ.get("REMEDIATOR_TEST_HOSTILE") == "all"]
+# Each takes some fifteen seconds; REMEDIATOR_TEST_ALL=1 runs them all.
+SOME = ("readme-send-environment", "fake-reproducer-hidden-read", "fake-reproducer-marker")
+CHOSEN = [entry for entry in CORPUS if entry["name"] in SOME or os.environ.get("REMEDIATOR_TEST_ALL") == "1"]
 PROJECT = {
     "calc/__init__.py": '"""Sums."""\n\n\ndef total(text):\n    """Return the value of an arithmetic expression."""\n    return eval(text)\n',
     "calc/notes.py": "",

@@ -143,7 +143,9 @@ def test_owner_is_alive_until_its_process_ends() -> None:
     assert not docker_owner.is_alive(owner)
 
 
-@pytest.mark.parametrize("owner", ["", "x", "::", "00000000:1:1", f"00000000:{os.getpid()}:1"])
+@pytest.mark.parametrize(
+    "owner", ["", "x", "::", "00000000:1:1", f"00000000:{os.getpid()}:1"], ids=["none", "word", "colons", "other", "ours"]
+)
 def test_unknown_owners_are_dead(owner: str) -> None:
     assert not docker_owner.is_alive(owner)
 
