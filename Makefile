@@ -5,7 +5,7 @@ VENV := .venv
 SEMGREP := .venv-semgrep
 BIN := $(VENV)/bin
 
-.PHONY: setup engine demo test check lint unit docker bench clean locks
+.PHONY: setup engine demo test test-all check lint unit docker bench clean locks
 
 setup: $(VENV)/.done $(SEMGREP)/.done
 	@ln -sf ../../$(SEMGREP)/bin/semgrep $(BIN)/semgrep
@@ -40,6 +40,10 @@ test: setup engine
 	@$(BIN)/mypy && $(BIN)/mypy --exclude /rules/ $(wildcard plugins/*/src)
 	@$(BIN)/pytest -n 2 -m "not docker and not network and not live" tests plugins
 	@$(BIN)/pytest --durations=15 -m "docker or network" tests plugins
+
+# Everything that takes its time too: three real packages with a scripted model, fifty kills, every hostile repository. About an hour.
+test-all:
+	@REMEDIATOR_TEST_ALL=1 $(MAKE) test
 
 check: setup
 	@$(BIN)/ruff format --check src tests plugins benchmarks
