@@ -81,7 +81,8 @@ def print_verdict(out: Console, verdict: Verdict) -> None:
         out.print(line)
     for doubt in warnings(verdict):
         out.print(Text(f"  doubt: {safe(doubt)}", style="yellow"))
-    for unknown in unknowns(verdict):
+    # What did not run stands among the checks already.
+    for unknown in _never_asked(verdict):
         out.print(Text(f"  not checked: {unknown}", style="yellow"))
 
 
@@ -91,9 +92,12 @@ def unknowns(verdict: Verdict) -> list[str]:
         f"{check.level.name} {safe(check.name)}: {safe(check.summary or check.reason or 'did not run')}"
         for check in case_view.not_proven(verdict)
     ]
+    return found + _never_asked(verdict)
+
+
+def _never_asked(verdict: Verdict) -> list[str]:
     asked = {check.level for check in verdict.checks}
-    never = [level for level in EvidenceLevel if level not in asked]
-    return found + [f"{level.name} {level.meaning}: no such check in this playbook" for level in never]
+    return [f"{level.name} {level.meaning}: no such check in this playbook" for level in EvidenceLevel if level not in asked]
 
 
 def print_reproducer(out: Console, case: Case) -> None:
