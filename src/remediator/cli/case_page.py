@@ -86,15 +86,6 @@ def print_verdict(out: Console, verdict: Verdict) -> None:
         out.print(Text(f"  not checked: {unknown}", style="yellow"))
 
 
-def unknowns(verdict: Verdict) -> list[str]:
-    """Return what this verdict does not show."""
-    found = [
-        f"{check.level.name} {safe(check.name)}: {safe(check.summary or check.reason or 'did not run')}"
-        for check in case_view.not_proven(verdict)
-    ]
-    return found + _never_asked(verdict)
-
-
 def _never_asked(verdict: Verdict) -> list[str]:
     asked = {check.level for check in verdict.checks}
     return [f"{level.name} {level.meaning}: no such check in this playbook" for level in EvidenceLevel if level not in asked]
