@@ -16,7 +16,7 @@ from remediator.records.cvss import severity_of_vector, severity_of_word
 from remediator.records.finding import Severity
 
 DATA = Path(__file__).parents[1] / "data" / "advisories"
-REAL = Path("/work/shared/data/osv-PyPI.zip")
+REAL = Path(__file__).parents[3] / "shared" / "data" / "osv-PyPI.zip"
 FORMS = ("osv", "ghsa", "cve")
 COMMIT = "https://git.example.org/tidy/paths/commit/0123456789abcdef0123456789abcdef01234567"
 
