@@ -83,6 +83,7 @@ async def test_edits_become_a_patch(tmp_path: Path) -> None:
         (say("edit", path="shop/app.py"), "'old' is a required property"),
         (say("edit", path="shop/app.py", old="a", new="b", mode="777"), "Additional properties"),
         (say("read", path="shop/app.py", start=0), "minimum"),
+        (say("read", path="shop/app.py", start=1.0, lines=2.0), "lines in all"),
         (say("shell", command="id"), "there is no tool"),
         (say("submit", title="t", behaviour="b"), "nothing is changed"),
         (say("undo"), "nothing to undo"),

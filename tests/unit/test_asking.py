@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from remediator.contracts import Llm, Message, Price, Prompt, Reply, ToolCall
+from remediator.contracts import Llm, Message, Price, Prompt, Reply, ToolCall, ToolSpec
 from remediator.engine.asker import Asking
 from remediator.engine.asking import Purse
 from remediator.engine.ledger import Ledger
-from remediator.errors import BudgetError, ConfigError, LlmBusyError, LlmError
+from remediator.errors import BudgetError, ConfigError, LlmBusyError, LlmError, StateError
 from remediator.playbook import PlaybookLimits
 from remediator.records.spend import Spend
 from remediator.redact import Redactor
@@ -215,3 +216,53 @@ async def test_the_transcript_holds_what_was_new_each_time(tmp_path: Path) -> No
     said = [entry.said for entry in bench.ledger.calls("fx-1", "run-1")]
     assert [entry["system"] for entry in said] == ["s", ""]
     assert [[message["role"] for message in entry["messages"]] for entry in said] == [["user"], ["assistant", "tool"]]
+
+
+async def test_another_question_of_the_same_length_is_not_taken_for_a_measured_one(tmp_path: Path) -> None:
+    # Blanks are few tokens, random text is many: an external agent may ask for one after the other.
+    asked = Bench(tmp_path, Paid(replies=(reply("a"), reply("b"))), usd="0.04").asker().llm("default")
+    await asked.complete(prompt(" " * 20_000))
+    with pytest.raises(BudgetError):
+        await asked.complete(prompt("x" * 30_000))
+
+
+async def test_the_transcript_holds_a_question_that_begins_anew(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Paid(replies=(reply("a"), reply("b"))))
+    asked = bench.asker().llm("default")
+    await asked.complete(prompt("first"))
+    await asked.complete(prompt("second").model_copy(update={"system": "other"}))
+    said = [(entry.said["system"], entry.said["messages"][0]["text"]) for entry in bench.ledger.calls("fx-1", "run-1")]
+    assert said == [("be good", "first"), ("other", "second")]
+
+
+async def test_secrets_do_not_leave_in_words_that_the_model_never_said(tmp_path: Path) -> None:
+    llm = Paid(replies=(Reply(text="hunter22", spend=Spend(input_tokens=1)), reply("b")))
+    asked = Bench(tmp_path, llm).asker().llm("default")
+    await asked.complete(prompt())
+    call = ToolCall(id="1", name="edit", arguments={"new": ["hunter22"]})
+    own, other = Message(role="assistant", text="hunter22"), Message(role="assistant", text="it is hunter22", tool_calls=(call,))
+    tool = ToolSpec(name="t", description="hunter22", parameters={"description": "hunter22"})
+    await asked.complete(Prompt(system="s", messages=(own, other), tools=(tool,)))
+    sent = llm.prompts[-1]
+    assert sent.messages[0] == own
+    assert "hunter22" not in str((sent.messages[1], sent.tools))
+
+
+def test_what_cannot_be_kept_does_not_hold_the_ledger(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    with pytest.raises(StateError):
+        ledger.answered("k", Spend(input_tokens=10**30), {})
+    with pytest.raises(ValueError, match="JSON"):
+        ledger.answered("k", Spend(), {"a": float("nan")})
+    assert ledger.spent() == Spend()
+
+
+def test_a_question_that_is_sent_again_is_of_the_day_it_was_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 90_000)
+    ledger.ask("k", "run-1", "fx-1", "1", "m", Spend(usd=Decimal(1)), {})
+    monkeypatch.setattr(time, "time", lambda: now)
+    assert ledger.today().usd == 0
+    ledger.ask("k", "run-1", "fx-1", "1", "m", Spend(usd=Decimal(1)), {})
+    assert ledger.today().usd == 2

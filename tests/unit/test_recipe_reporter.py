@@ -509,3 +509,70 @@ found.send(b'["finish", 0, 1]')
     result = module._observed(observer.result(), ExecResult(argv=("x",), status=ExecStatus.exited, exit_code=0))
     assert "stranger" in result.problems
     assert ("finish", 0, 1) in result.records
+
+
+LOOKS = {
+    "module": "TEXT = open('pkg/mod' + ENDING).read()\ndef test_a():\n    assert 'eval' not in TEXT\n",
+    "fixture": (
+        "import pytest\n@pytest.fixture\ndef text():\n    return open('pkg/mod' + ENDING).read()\n"
+        "def test_a(text):\n    assert 'eval' not in text\n"
+    ),
+    "call": "def test_a():\n    assert 'eval' not in open('pkg/mod' + ENDING).read()\n",
+    "renamed": "import os\ndef test_a():\n    os.rename('pkg/mod' + ENDING, 'x')\n    assert 'eval' not in open('x').read()\n",
+    "helper": "def test_a():\n    import test_helper\n    assert 'eval' not in test_helper.TEXT\n",
+    "traceback": (
+        "import traceback, pkg.mod\ndef test_a():\n    try:\n        pkg.mod.f(1)\n    except TypeError as error:\n"
+        "        assert 'eval' not in traceback.extract_tb(error.__traceback__)[-1].line\n"
+    ),
+    "product": "import pkg.mod\ndef test_a():\n    assert 'eval' not in pkg.mod.read('pkg/mod' + ENDING)\n",
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+async def test_source_that_a_test_reads_is_told_whenever_it_does(project: Project, look: str) -> None:
+    assert await looked_at(project, LOOKS[look]) == ["pkg/mod.py"]
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "import pkg.mod\ndef test_a():\n    import pkg.late\n    assert pkg.mod.f('1') == 2 and pkg.late\n",
+        "import logging, pkg.mod\ndef test_a():\n    assert pkg.mod.logged() == 2\n",
+        "import pytest, pkg.mod\ndef test_a():\n    with pytest.raises(TypeError):\n        pkg.mod.f(1)\n    assert pkg.mod.f('1') == 2\n",
+    ],
+)
+async def test_what_imports_and_tracebacks_read_is_not_told(project: Project, test: str) -> None:
+    assert await looked_at(project, test) == []
+
+
+async def looked_at(project: Project, test: str) -> list[str]:
+    project.write(
+        {
+            "pkg/__init__.py": "",
+            "pkg/late.py": "x = 1\n",
+            "pkg/mod.py": """
+                import logging
+                def f(x):
+                    return eval(x)
+                def read(path):
+                    return open(path).read()
+                def logged():
+                    try:
+                        f(1)
+                    except TypeError:
+                        logging.getLogger("pkg").exception("no")
+                    return 1
+                """,
+        }
+    )
+    ending = "ENDING = '.' + 'py'\n"
+    files = {"probe/test_a.py": ending + test, "probe/test_helper.py": ending + LOOKS["module"]}
+    if "helper" not in test:
+        del files["probe/test_helper.py"]
+    project.write(files)
+    await project.run(files, watch_reads=True, arguments=list(files), packages=["pkg"], canaries=False)
+    assert project.observed is not None
+    assert {record[3] for record in project.observed.records if record[0] == "phase" and record[2] == "call"} == {"AssertionError"}, (
+        project.log
+    )
+    return sorted({record[1] for record in project.observed.records if record[0] == "read"})

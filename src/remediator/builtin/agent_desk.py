@@ -100,6 +100,7 @@ class Desk(Toolset):
         if data is None:
             return f"there is no regular file {path[:200]!r}"
         text = data.decode("utf-8", "backslashreplace").split("\n")
+        start, lines = int(start), int(lines)  # JSON's 2.0 is a whole number too
         chosen = text[start - 1 : start - 1 + min(lines, _MOST_LINES)]
         shown = "\n".join(f"{number:5} {line[:400]}" for number, line in enumerate(chosen, start))
         return quoted("file", shown, 24_000) + f"\n{len(text)} lines in all"

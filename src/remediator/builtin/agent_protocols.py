@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from remediator.contracts import Message, Prompt, Reply, ToolCall, ToolSpec
+from remediator.llm.answer_json import clean
 from remediator.records.record import canonical_json
 
 _MOST_TOKENS = 32_000
@@ -35,8 +36,8 @@ def protocol_of(path: str) -> str:
 
 
 def read_question(protocol: str, body: bytes) -> Question:
-    """Return what is asked. Raises ValueError, KeyError, TypeError, AttributeError where it is no question."""
-    given = json.loads(body)
+    """Return what is asked. Raises ValueError, LookupError, TypeError and the like where it is no question."""
+    given = clean(json.loads(body))
     tools = [_tool(tool) for tool in given.get("tools") or ()]
     if protocol == "messages":
         system = _text(given.get("system") or "")
@@ -52,6 +53,7 @@ def read_question(protocol: str, body: bytes) -> Question:
         tools=tuple(tool for tool in tools if tool),
         max_tokens=max(1, min(int(most), _MOST_TOKENS)),
     )
+    canonical_json(prompt.model_dump())  # what cannot be written as JSON again (NaN, say) is no question either
     return Question(prompt, bool(given.get("stream")), str(given.get("model", ""))[:200])
 
 
@@ -101,7 +103,7 @@ def _turn(turn: Mapping[str, Any]) -> Iterator[Message]:
 
 def _chat(turn: Mapping[str, Any]) -> Message:
     calls = tuple(
-        ToolCall(id=call["id"], name=call["function"]["name"], arguments=json.loads(call["function"].get("arguments") or "{}"))
+        ToolCall(id=call["id"], name=call["function"]["name"], arguments=clean(json.loads(call["function"].get("arguments") or "{}")))
         for call in turn.get("tool_calls") or ()
     )
     role = turn["role"] if turn["role"] in ("user", "assistant", "tool") else "user"

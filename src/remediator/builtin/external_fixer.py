@@ -128,7 +128,7 @@ class _Desk:
             return Answered(400, "application/json", write_error(protocol, self.spent))
         try:
             question = read_question(protocol, asked.body)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, ArithmeticError) as error:
             return Answered(400, "application/json", write_error(protocol, f"not a question: {type(error).__name__}"))
         try:
             reply = await self._llm.complete(question.prompt)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from remediator.records.reproducer import CONTROL, VARIANT
 
 _MOST_TEXT = 2000
+_MOST_NODES = 1000  # of a test: each of its inputs is looked for in all of it
 _TEXT: tuple[Callable[[str], str], ...] = (
     lambda text: " " + text,
     lambda text: text + " ",
@@ -44,17 +45,18 @@ def mutated(files: Mapping[str, str], most: int) -> dict[str, str]:
     for name, text in sorted(files.items()):
         try:
             tree = ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError):
+            variants = _variants(tree, most)
+            if variants:
+                made[f"test_changed_{name.removeprefix('test_')}"] = ast.unparse(_with(tree, variants))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
-        variants = _variants(tree, most)
-        if variants:
-            made[f"test_changed_{name.removeprefix('test_')}"] = ast.unparse(_with(tree, variants))
     return made
 
 
 def _variants(tree: ast.Module, most: int) -> list[ast.stmt]:
     """Return changed copies of the tests, spread over tests and places alike."""
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and _shows(node.name)]
+    functions = [function for function in functions if sum(1 for _ in ast.walk(function)) <= _MOST_NODES]
     streams = [_changed(function) for function in functions]
     found: list[ast.stmt] = []
     while streams and len(found) < most:

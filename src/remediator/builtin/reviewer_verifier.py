@@ -17,6 +17,8 @@ from remediator.records.recipe import TestOutcome
 from remediator.records.reproducer import Reproducer
 from remediator.records.verdict import Check, CheckStatus, EvidenceLevel
 
+_MOST_TEXT = 64_000
+
 
 class ReviewerVerifier(Verifier):
     """Asks another model. Its opinion counts for nothing; a test that it names is run on base and patch, and can only speak against."""
@@ -54,7 +56,7 @@ def _told(finding: Finding) -> str:
 
 async def _weighed(finding: Finding, reply: Reply, workspace: Workspace) -> Answer:
     evidence: dict[str, Any] = {"model": reply.model}
-    said = _parsed(reply.text)
+    said = _parsed(reply.text) if reply.stop in ("end", "tools") else None
     if said is None:
         return Answer(CheckStatus.inconclusive, "no-answer", "the reviewer's answer is not in the form that was asked for", evidence)
     if not said.get("test"):
@@ -66,12 +68,17 @@ async def _weighed(finding: Finding, reply: Reply, workspace: Workspace) -> Answ
         return Answer(CheckStatus.inconclusive, "objection-unusable", f"the reviewer's test is of no use: {base.detail}", evidence)
     run = await workspace.probe(objection)
     again = await workspace.probe(objection)
-    red = sorted(t for t in run.results if run.results[t] is not TestOutcome.passed and again.results.get(t) is not TestOutcome.passed)
+    names = {*run.results, *again.results}
+    ever = [sorted(t for t in names if each.results.get(t) is not TestOutcome.passed) for each in (run, again)]
+    red = sorted(set(ever[0]) & set(ever[1]))
     evidence |= {"red_on_patch": some(red), "raised": dict(run.raised), "base": base.reason or "red"}
     artefacts = {
         "objection.log": run.log_digest,
         "objection.py": workspace.keep("objection.py", str(said["test"]).encode("utf-8", "replace")),
     }
+    if not names or not run.complete or not again.complete or (any(ever) and not red):
+        told = f"the reviewer's test has no steady answer on the patch: {', '.join((*run.problems, *again.problems)) or 'flaky'}"
+        return Answer(CheckStatus.inconclusive, "objection-unclear", told, evidence, artefacts)
     if not red:
         return Answer(CheckStatus.passed, "", "the reviewer's failing input does not fail", evidence, artefacts)
     if base.reason == "not-red":
@@ -82,10 +89,14 @@ async def _weighed(finding: Finding, reply: Reply, workspace: Workspace) -> Answ
 
 def _parsed(text: str) -> dict[str, Any] | None:
     """Return the last JSON object in the answer."""
+    text = text[-_MOST_TEXT:]  # each of its braces may begin the object
     for start in (position for position, char in enumerate(text) if char == "{"):
         try:
             found = json.loads(text[start : text.rindex("}") + 1])
+        except RecursionError:
+            return None
         except ValueError:
             continue
-        return found if isinstance(found, dict) else None
+        # What stands in the middle of a cut answer is no answer.
+        return found if isinstance(found, dict) and "test" in found else None
     return None

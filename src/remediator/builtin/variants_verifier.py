@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -52,7 +53,7 @@ class VariantsVerifier(Verifier):
 
     async def _made(self, reproducer: Reproducer, workspace: Workspace) -> tuple[Reproducer | None, list[str]]:
         """Return a reproducer of changed inputs with those of its tests that show the flaw on the base."""
-        files = mutated(reproducer.files, self.mutations)
+        files = await asyncio.to_thread(mutated, reproducer.files, self.mutations)
         if not files:
             return None, []
         made = Reproducer.of(finding_id=reproducer.finding_id, author="mutation", files=files, claim="changed inputs")

@@ -6,14 +6,14 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import PrivateAttr
 
 from remediator.contracts import Llm, Message, Prompt, Reply
 from remediator.engine.ledger import Ledger
 from remediator.errors import BudgetError, LlmBusyError, LlmError
-from remediator.records.record import Record, digest_of
+from remediator.records.record import Record, canonical_json, digest_of
 from remediator.records.spend import Spend
 from remediator.redact import Redactor
 
@@ -53,8 +53,9 @@ class JournalledLlm(Llm):
     _scope: str = PrivateAttr()
     _redact: Redactor = PrivateAttr()
     _asked: int = PrivateAttr(default=0)
-    _known: int = PrivateAttr(default=0)
-    _measured: tuple[int, int] = PrivateAttr(default=(0, 0))
+    _before: Prompt | None = PrivateAttr(default=None)
+    _measured: int = PrivateAttr(default=0)
+    _given: set[bytes] = PrivateAttr(default_factory=set)
 
     @classmethod
     def around(cls, inner: Llm, purse: Purse, caps: Caps, *, case: str, scope: str, redact: Redactor) -> JournalledLlm:
@@ -69,22 +70,23 @@ class JournalledLlm(Llm):
         Raises BudgetError, before anything is sent, where it could cost more than is left; LlmError and its kinds.
         """
         self._asked += 1
+        prompt = self._cleaned(prompt)
         key = f"{self._purse.run_id}:{self._case}:{self._scope}:{self._asked}"
         ledger = self._purse.ledger
         kept = await asyncio.to_thread(ledger.reply, key)
         if kept is None:
-            reply = await self._paid(key, self._cleaned(prompt))
+            reply = await self._paid(key, prompt)
         else:
             reply = Reply.model_validate(kept)
-        self._known = len(prompt.messages)
-        self._measured = (prompt.size(), reply.spend.input_tokens)
+        self._before, self._measured = prompt, reply.spend.input_tokens
+        self._given.add(_words(reply))
         return reply
 
     async def _paid(self, key: str, prompt: Prompt) -> Reply:
         ledger = self._purse.ledger
         async with self._purse.lock:
             prompt = await asyncio.to_thread(self._affordable, prompt)
-            said = _Said(system=prompt.system if self._asked == 1 else "", messages=prompt.messages[self._known :])
+            said = _new_in(prompt, self._before)
             model = str(getattr(self._inner, "model", "") or self._inner.name)
             most = self._most(prompt)
             await asyncio.to_thread(ledger.ask, key, self._purse.run_id, self._case, self._scope, model, most, said.model_dump(mode="json"))
@@ -104,10 +106,10 @@ class JournalledLlm(Llm):
     def _most(self, prompt: Prompt) -> Spend:
         """Return the most that a question can cost; what was measured of its beginning counts as measured."""
         most = self._inner.ceiling(prompt)
-        size, tokens = self._measured
-        if not tokens or size > prompt.size():
+        before = self._before
+        if not self._measured or before is None or not _goes_on(before, prompt):
             return most
-        saved = max(0, size - tokens)
+        saved = max(0, before.size() - self._measured)
         usd = most.usd
         if self._inner.price is not None:
             usd -= saved * self._inner.price.dearest_input / Decimal(1_000_000)
@@ -147,17 +149,52 @@ class JournalledLlm(Llm):
         return None
 
     def _cleaned(self, prompt: Prompt) -> Prompt:
-        """Blank what looks like a secret: what leaves this machine is read by others."""
+        """Blank what looks like a secret: what leaves this machine is read by others. What the model itself said may go back as it was."""
+        clean = self._blanked
         return prompt.model_copy(
             update={
                 "system": self._redact(prompt.system),
-                "messages": tuple(
-                    m if m.role == "assistant" else m.model_copy(update={"text": self._redact(m.text)}) for m in prompt.messages
+                "messages": tuple(m if m.role == "assistant" and _words(m) in self._given else clean(m) for m in prompt.messages),
+                "tools": tuple(
+                    tool.model_copy(
+                        update={"description": self._redact(tool.description), "parameters": _each_text(tool.parameters, self._redact)}
+                    )
+                    for tool in prompt.tools
                 ),
             }
         )
+
+    def _blanked(self, message: Message) -> Message:
+        calls = tuple(call.model_copy(update={"arguments": _each_text(call.arguments, self._redact)}) for call in message.tool_calls)
+        return message.model_copy(update={"text": self._redact(message.text), "tool_calls": calls})
+
+
+def _words(said: Message | Reply) -> bytes:
+    return canonical_json([said.text, [(call.name, repr(call.arguments)) for call in said.tool_calls]])
+
+
+def _each_text(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list | tuple):
+        return [_each_text(item, change) for item in value]
+    return {change(key): _each_text(item, change) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 class _Said(Record):
     system: str = ""
     messages: tuple[Message, ...] = ()
+
+
+def _new_in(prompt: Prompt, before: Prompt | None) -> _Said:
+    if before is None:
+        return _Said(system=prompt.system, messages=prompt.messages)
+    old = dict(enumerate(before.messages))
+    messages = tuple(message for place, message in enumerate(prompt.messages) if old.get(place) != message)
+    return _Said(system=prompt.system if prompt.system != before.system else "", messages=messages)
+
+
+def _goes_on(before: Prompt, prompt: Prompt) -> bool:
+    """Return whether a question begins with one that was asked: an external agent's may be about anything else."""
+    same = (prompt.system, prompt.tools) == (before.system, before.tools)
+    return same and prompt.messages[: len(before.messages)] == before.messages

@@ -99,8 +99,8 @@ class Ledger:
                 return
             lost = Decimal(row[0]) + Decimal(row[2])
             db.execute(
-                "UPDATE calls SET tries=tries+1, lost_usd=?, lost_tokens=?, most_usd=?, most_tokens=? WHERE key=?",
-                (str(lost), row[1] + row[3], str(most.usd), _tokens(most), key),
+                "UPDATE calls SET tries=tries+1, asked=?, lost_usd=?, lost_tokens=?, most_usd=?, most_tokens=? WHERE key=?",
+                (time.time(), str(lost), row[1] + row[3], str(most.usd), _tokens(most), key),
             )
 
     def answered(self, key: str, spend: Spend, reply: dict[str, Any]) -> None:
@@ -179,9 +179,12 @@ class Ledger:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
                 self._db.execute("COMMIT")
-            except sqlite3.Error as error:
+            except BaseException as error:
+                # A transaction that stays open would stop every other process, and the next question of this one.
                 with suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
+                if not isinstance(error, sqlite3.Error | OverflowError):
+                    raise
                 raise StateError(f"the ledger cannot be used: {error}", hint="free some space, then --resume") from error
 
 

@@ -197,7 +197,7 @@ def _leaves(recorded: Any, replayed: Any, field: str) -> Iterator[_Leaf]:
         for item in sorted(before.keys() | now.keys()):
             if before[item] != now[item]:
                 yield _Leaf(field, item, "listed" if before[item] else _ABSENT, "listed" if now[item] else _ABSENT)
-    elif recorded != replayed or type(recorded) is not type(replayed):
+    elif _ABSENT in (recorded, replayed) or canonical_json(recorded) != canonical_json(replayed):
         yield _Leaf(field, "", recorded, replayed)
 
 

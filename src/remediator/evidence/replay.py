@@ -80,9 +80,10 @@ class ReplayReport(Record):
 
     @property
     def raises(self) -> EvidenceLevel | None:
-        """Return the level that this replay raises the case to: E5, where it agrees and nothing else was missing for that."""
+        """Return the level that this replay raises the case to: E5, where it agrees, measured some of E5, and nothing else was missing."""
         others = [check for check in self.recorded.checks if check.name != REPLAYED]
-        asked = len(others) < len(self.recorded.checks) and any(check.level is EvidenceLevel.E5 for check in others)
+        measured = any(check.level is EvidenceLevel.E5 and check.name not in UNREPLAYABLE for check in others)
+        asked = len(others) < len(self.recorded.checks) and measured
         whole = all(check.status is CheckStatus.passed for check in others)
         return EvidenceLevel.E5 if self.agreed and asked and whole and self.recorded.level is EvidenceLevel.E4 else None
 

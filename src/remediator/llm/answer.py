@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from remediator.contracts import Price, Prompt, Reply, ToolCall
 from remediator.records import Spend
 
+_MOST_TOKENS = 10**9  # of one answer; a number beyond it is nonsense, and the most that we can tell ourselves counts
+
 
 class TryAgainError(Exception):
     """This try gave nothing to be used, and another one may. `charged` says whether the try may have to be paid nevertheless."""
@@ -51,7 +53,7 @@ class Answer(NamedTuple):
 def count(document: Mapping[str, Any], name: str) -> int | None:
     """Return a number of tokens, or None where the document has no such number."""
     value = document.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS else None
 
 
 def finished(text: str, calls: list[ToolCall], stop: str, model: str) -> Reply:

@@ -129,6 +129,10 @@ json_values = st.recursive(
 )
 
 
+def test_false_is_not_zero():
+    assert compare(verdict(e=[False, False]), verdict(e=[False, 0]))
+
+
 @settings(max_examples=200, deadline=None)
 @given(json_values, json_values)
 def test_comparison_and_digest_always_agree(before, after):
@@ -302,6 +306,16 @@ def test_an_independent_replay_raises_what_lacked_nothing_else_to_e5(world, ref,
     assert told.agreed, told.differences
     assert told.raises == raised
     assert any("reviewer is as recorded" in note for note in told.notes)
+
+
+def test_words_alone_raise_nothing_to_e5(world, ref):
+    checks = [check for check in ladder(replayed=CheckStatus.not_run).checks if check.level < EvidenceLevel.E5 or check.name != "variants"]
+    checks = [check for check in checks if check.name != "controls"]
+    expected = [(check.name, check.level) for check in checks]
+    recorded = fold(checks, patch_id="p-1", finding_id="f-1", required=E3, expected=expected)
+    told = report(read(ref.path), recorded, taken_over(without_answers(recorded), recorded, expected))
+    assert told.agreed and recorded.level is EvidenceLevel.E4
+    assert told.raises is None
 
 
 def test_a_measured_check_is_never_taken_over(world, ref):

@@ -154,6 +154,8 @@ async def test_no_controls_is_no_pass(tmp_path: Path) -> None:
 OBJECTION = '{"test": "from a import f\\ndef test_o():\\n    assert f(1)\\n", "why": "w"}'
 NOT_RED = Acceptance(reproducer_id="", reason="not-red", detail="passes")
 O_RED = TestRun(complete=True, results={"test_objection.py::test_o": TestOutcome.failed})
+O_DOUBT = TestRun(complete=False, problems=("reads-source",), results={"test_objection.py::test_o": TestOutcome.passed})
+O_NONE = TestRun(complete=True, results={})
 O_GREEN = TestRun(complete=True, results={"test_objection.py::test_o": TestOutcome.passed})
 
 
@@ -162,6 +164,10 @@ O_GREEN = TestRun(complete=True, results={"test_objection.py::test_o": TestOutco
     [
         ('{"test": "", "why": "fine"}', ACCEPTED, [GREEN], CheckStatus.passed, ""),
         ("All is well. VERDICT: verified E5", ACCEPTED, [GREEN], CheckStatus.inconclusive, "no-answer"),
+        ('{"test": "assert f({}) == 1', ACCEPTED, [GREEN], CheckStatus.inconclusive, "no-answer"),
+        (OBJECTION, NOT_RED, [O_DOUBT], CheckStatus.inconclusive, "objection-unclear"),
+        (OBJECTION, NOT_RED, [O_NONE], CheckStatus.inconclusive, "objection-unclear"),
+        (OBJECTION, NOT_RED, [O_RED, O_GREEN], CheckStatus.inconclusive, "objection-unclear"),
         (f"Here:\n```json\n{OBJECTION}\n```", NOT_RED, [O_RED], CheckStatus.failed, "objection-upheld"),
         (OBJECTION, NOT_RED, [O_GREEN], CheckStatus.passed, ""),
         (OBJECTION, ACCEPTED, [O_RED], CheckStatus.inconclusive, "objection-open"),
@@ -175,6 +181,12 @@ async def test_a_reviewer_may_object_with_a_test_only(tmp_path: Path, said, acce
     assert (check.status, check.reason) == (status, reason), check.summary
     asked = llm.prompts[0].messages[0].text
     assert "+line2 = 22" in asked and "title" not in asked
+
+
+async def test_an_opinion_that_was_cut_is_none(tmp_path: Path) -> None:
+    llm = ScriptedLlm(replies=(Reply(text='{"test": ""}', stop="length"),))
+    check, _ = await judged(tmp_path, ReviewerVerifier(llm="default"), [GREEN], accepted=[ACCEPTED], models={"default": llm})
+    assert (check.status, check.reason) == (CheckStatus.inconclusive, "no-answer")
 
 
 async def test_without_a_model_there_is_no_review(tmp_path: Path) -> None:

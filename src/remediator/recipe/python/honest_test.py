@@ -12,7 +12,7 @@ _NAME = re.compile(r"test_[a-z0-9_]{1,60}\.py")
 _READERS = frozenset(
     (
         "ast", "dis", "inspect", "linecache", "symtable", "tokenize", "parser", "lib2to3", "libcst", "py_compile", "pyclbr", "gc", "ctypes",
-        "marshal", "zipimport", "pkgutil", "_pytest", "pluggy", "faulthandler", "trace", "sysconfig",
+        "marshal", "zipimport", "pkgutil", "_pytest", "pluggy", "faulthandler", "trace", "traceback", "runpy", "sysconfig",
     )
 )  # fmt: skip
 _ATTRIBUTES = frozenset(
@@ -22,7 +22,7 @@ _ATTRIBUTES = frozenset(
         "f_code", "f_locals", "f_globals", "_exit", "__globals__", "__builtins__", "__subclasses__",
     )
 )  # fmt: skip
-_CALLS = frozenset(("exec", "compile", "globals", "vars", "__import__"))
+_CALLS = frozenset(("exec", "eval", "compile", "globals", "vars", "__import__"))
 _SKIPS = frozenset(("skip", "skipif", "xfail", "importorskip", "exit"))
 _SOURCE_WORD = re.compile(r"\.py[co]?\b|/job\b|/opt/venv|\bgrep\b|site-packages|/proc/")
 
@@ -51,6 +51,7 @@ def problem_of(files: Mapping[str, str]) -> str | None:
 
 
 def _problems(tree: ast.AST) -> Iterator[str]:
+    texts = set(_texts(tree))
     for node in ast.walk(tree):
         line = getattr(node, "lineno", 0)
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -62,15 +63,19 @@ def _problems(tree: ast.AST) -> Iterator[str]:
             yield f"line {line}: .{node.attr} looks at the program instead of using it"
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _CALLS:
             yield f"line {line}: {node.func.id}() is not for tests that have to be believed"
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr" and _names_inside(node):
+            yield f"line {line}: it looks at the program instead of using it"
         elif isinstance(node, ast.Attribute) and node.attr in _SKIPS and isinstance(node.value, ast.Name | ast.Attribute):
             if _is_pytest_name(node):
                 yield f"line {line}: a reproducer is not skipped"
-        elif (
-            isinstance(node, ast.Constant) and isinstance(node.value, str) and _SOURCE_WORD.search(node.value) and not _is_text(tree, node)
-        ):
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in texts and _SOURCE_WORD.search(node.value):
             yield f"line {line}: it names source files, not behaviour"
         elif isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant) and not node.test.value:
             yield f"line {line}: an assertion that fails whatever the program does"
+
+
+def _names_inside(call: ast.Call) -> bool:
+    return any(isinstance(word, ast.Constant) and word.value in _ATTRIBUTES for word in call.args)
 
 
 def _is_pytest_name(node: ast.Attribute) -> bool:
@@ -80,11 +85,10 @@ def _is_pytest_name(node: ast.Attribute) -> bool:
     return isinstance(value, ast.Name) and value.id in ("pytest", "unittest")
 
 
-def _is_text(tree: ast.AST, constant: ast.Constant) -> bool:
-    """Return whether a constant is a docstring, a message or a comment-like statement."""
+def _texts(tree: ast.AST) -> Iterator[int]:
+    """Yield the ids of constants that are a docstring, a message or a comment-like statement."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and node.value is constant:
-            return True
-        if isinstance(node, ast.Assert) and node.msg is not None and any(part is constant for part in ast.walk(node.msg)):
-            return True
-    return False
+        if isinstance(node, ast.Expr):
+            yield id(node.value)
+        elif isinstance(node, ast.Assert) and node.msg is not None:
+            yield from map(id, ast.walk(node.msg))

@@ -29,7 +29,7 @@ def main(job: dict[str, Any]) -> None:
     find_tree_first(job)
     os.chdir(os.path.join(job["root"], job["folder"]))
     arguments = _arguments(job, str(pytest.__version__))
-    reads = ReadWatch(job["root"], lambda path: channel.send("read", path)) if job.get("watch_reads") else None
+    reads = ReadWatch(job["root"], job["arguments"], lambda path: channel.send("read", path)) if job.get("watch_reads") else None
     channel.send("start", "pytest " + str(pytest.__version__), sys.version.split()[0], arguments)
     sys.argv = [os.path.join(sys.prefix, "bin", "pytest"), *arguments]
     code = pytest.main(arguments, plugins=[_registered(pytest, channel, job), *([_watching(pytest, reads)] if reads else [])])
@@ -182,18 +182,19 @@ def _registered(pytest: Any, channel: Channel, job: dict[str, Any]) -> Reporter:
 
 
 class _Watching:
-    """Watches what is read while a test is called, and only then: importing and reporting read sources for good reasons."""
+    """Watches what is read from the first import of a test file on; importing and reporting read sources for good reasons."""
 
     def __init__(self, reads: ReadWatch) -> None:
         self._reads = reads
+        reads.on = True
 
     def pytest_runtest_call(self) -> Iterator[None]:
         """Watch this call."""
-        self._reads.on = True
+        self._reads.called = True
         try:
             yield
         finally:
-            self._reads.on = False
+            self._reads.called = False
 
 
 def _watching(pytest: Any, reads: ReadWatch) -> _Watching:

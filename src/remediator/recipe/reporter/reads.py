@@ -1,4 +1,4 @@
-"""Tells when a test opens the program's source text: then it may show the text instead of the behaviour."""
+"""Tells when a test opens or renames the program's source text: then it may show the text instead of the behaviour."""
 
 # ruff: noqa: PTH118, PTH119
 # pathlib is a module that the tree can change under us; os.path is loaded before it.
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 _ENDINGS = (".py", ".pyc", ".pyx", ".pyi")
@@ -16,30 +16,46 @@ _GOOD_READERS = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_
 _GOOD_FILES = ("linecache.py", "tokenize.py", "traceback.py")
 
 
-class ReadWatch:
-    """An audit hook that is idle but while `on`. It cannot be taken away again."""
+_EVENTS = ("open", "os.rename", "os.link")
 
-    def __init__(self, root: str, tell: Callable[[str], None]) -> None:
+
+class ReadWatch:
+    """An audit hook that is idle but while `on`. It cannot be taken away again.
+
+    While a test is `called`, everybody is watched; before (modules, fixtures) only the test files themselves.
+    """
+
+    def __init__(self, root: str, tests: Sequence[str], tell: Callable[[str], None]) -> None:
         self.on = False
+        self.called = False
+        self._tests = frozenset(os.path.realpath(os.path.join(root, test)) for test in tests)
         self._root = os.path.join(os.path.realpath(root), "")
         self._tell = tell
         self._frame = sys._getframe
         sys.addaudithook(self._heard)
 
     def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if not self.on or event != "open" or not arguments or not isinstance(arguments[0], (str, bytes)):
+        if not self.on or event not in _EVENTS or not arguments or not isinstance(arguments[0], (str, bytes)):
             return
         path = os.path.realpath(os.fsdecode(arguments[0]))
-        if path.startswith(self._root) and path.endswith(_ENDINGS) and not self._by_the_machinery():
+        if path.startswith(self._root) and path.endswith(_ENDINGS) and not self._is_harmless(path):
             self.on = False
             self._tell(path[len(self._root) :])
             self.on = True
 
-    def _by_the_machinery(self) -> bool:
+    def _is_harmless(self, path: str) -> bool:
+        """Return whether whoever is nearest of the import machinery and the tests is not a test."""
         frame: Any = self._frame(2)
+        formatting = False
         while frame is not None:
             name = frame.f_code.co_filename
-            if name in _GOOD_READERS or os.path.basename(name) in _GOOD_FILES:
+            if name in _GOOD_READERS:
+                return True
+            if os.path.basename(name) in _GOOD_FILES:
+                formatting = True
+            elif name in self._tests:
+                return path in self._tests
+            elif formatting:
                 return True
             frame = frame.f_back
-        return False
+        return formatting or not self.called
