@@ -8,7 +8,8 @@ from typing import Any, cast
 import pytest
 
 from remediator.engine.perform import Performer
-from remediator.errors import LlmAuthError
+from remediator.errors import LlmAuthError, RecipeError
+from remediator.records import Declined
 from remediator.records.case import Case
 
 
@@ -29,3 +30,13 @@ async def test_a_refused_key_stops_the_run_as_itself_and_not_as_a_group_of_error
     case = cast("Case", SimpleNamespace(finding=None))
     with pytest.raises(LlmAuthError, match="the key is refused"):
         await _Refused()._propose(case, "agent")
+
+
+async def test_what_could_not_be_set_up_is_told_with_the_end_of_its_log() -> None:
+    async def broken() -> str:
+        raise RecipeError("the setup command 'sh' failed", hint="the end of its log (sha256:1): cannot create\n  /opt/a")
+
+    fixer, case = cast("Any", SimpleNamespace(name="f")), cast("Case", SimpleNamespace(finding=SimpleNamespace(id="f-1")))
+    told = await _Refused()._guarded(fixer, case, broken())
+    assert isinstance(told, Declined)
+    assert told.detail == "the setup command 'sh' failed; the end of its log (sha256:1): cannot create /opt/a"

@@ -151,6 +151,9 @@ class Performer:
             raise
         except BudgetError as error:
             reason, detail = ReasonCode.budget, error.message
+        except RecipeError as error:
+            # Its hint is the end of the log: without it nobody knows what to mend.
+            reason, detail = ReasonCode.could_not_check, " ".join(f"{error.message}; {error.hint}".split()).rstrip("; ")
         except RemediatorError as error:
             reason, detail = ReasonCode.could_not_check, error.message
         except Exception as error:
