@@ -73,6 +73,16 @@ def test_test_shows_answer_time_tokens_and_cost(tmp_path: Path, capfd: pytest.Ca
     assert Decimal(json.loads(capfd.readouterr().out)["usd"]) == Decimal("0.0045")
 
 
+def test_a_model_without_a_key_or_a_server_is_told_what_to_mend(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    more = '[models.keyless]\nuse = "openai"\nmodel = "m"\nkey = "env:NOT_THERE"\n'
+    path = config(tmp_path, "http://127.0.0.1:1", more)
+    assert run(["-c", path, "models", "test", "keyless"]) == 2
+    assert "export NOT_THERE" in capfd.readouterr().err
+    assert run(["-c", path, "models", "test", "one"]) == 3
+    told = capfd.readouterr().err
+    assert "no connection" in told and "check its `base_url`" in told and "--resume" not in told
+
+
 @pytest.mark.parametrize(("status", "code"), [(500, 3), (400, 3), (401, 4), (402, 4)])
 def test_exit_codes_of_test(tmp_path: Path, capfd: pytest.CaptureFixture[str], status: int, code: int) -> None:
     with LlmServer(lambda asked: Fault(kind="status", status=status, message=f"because {KEY}"), key=KEY) as server:
