@@ -87,6 +87,9 @@ class Remediator:
         began = time.monotonic()
         run_id, request, again = self._which_run(request)
         playbook = self.playbook_for(request)
+        if request.model is not None:
+            # A name, key or address that is wrong is told at once, and not case by case after all of the other work.
+            await asyncio.to_thread(self.model, request.model)
         asking = self._asking(run_id, request)
         run = Run(run_id, request, playbook, self.settings, self.registry, self._recorder, asking)
         await self._sweep(playbook)

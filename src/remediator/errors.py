@@ -132,9 +132,10 @@ class LlmAuthError(LlmError):
 
 
 class LlmBusyError(LlmError):
-    """The model did not answer although it was asked several times."""
+    """The model did not answer although it was asked several times. Where nobody says how many tries may have to be paid, one counts."""
 
     transient = True
+    charged_tries = 1
 
 
 class BudgetError(LlmError):

@@ -12,7 +12,7 @@ from pydantic import SecretStr, ValidationError
 from remediator.contracts import Llm
 from remediator.errors import ConfigError, PluginError
 from remediator.registry import Registry
-from remediator.settings import ModelSettings, Settings, trust_store
+from remediator.settings import ModelSettings, Settings, plain, trust_store
 
 _PAGE = "docs/reference/models.md lists every key"
 
@@ -78,7 +78,7 @@ def _made(name: str, component: type[Llm], options: Mapping[str, Any]) -> Llm:
         first = error.errors(include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         # Without the cause: it would repeat the options, and one of them may be what nobody should read.
-        raise ConfigError(f"models.{name}: {place + ': ' if place else ''}{first['msg']}", hint=_PAGE) from None
+        raise ConfigError(f"models.{name}: {place + ': ' if place else ''}{plain(first['msg'])}", hint=_PAGE) from None
 
 
 def _machine(component: type[Llm], settings: Settings) -> dict[str, Any]:

@@ -234,13 +234,18 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
+def plain(words: str) -> str:
+    """Return what a check of ours said, without the name that pydantic puts before it."""
+    return words.removeprefix("Value error, ")
+
+
 def _told(error: ValidationError, path: Path | None) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     where = f"settings ({path})" if path else "settings"
     near = difflib.get_close_matches(key, list(Settings.model_fields), n=1)
     meant = f"; did you mean {near[0]!r}?" if near and first["type"] == "extra_forbidden" else ""
-    return f"{where}: {key}: {first['msg']}{meant}"
+    return f"{where}: {key}: {plain(first['msg'])}{meant}"
 
 
 def _known(error: ValidationError) -> str:

@@ -12,7 +12,7 @@ import pytest
 from remediator.app import Remediator
 from remediator.engine.request import FixRequest
 from remediator.engine.run import run_folder
-from remediator.errors import StateError, UsageError
+from remediator.errors import ConfigError, StateError, UsageError
 from remediator.records import EvidenceLevel, RunFinished, RunStarted
 from remediator.settings import load_settings
 
@@ -86,3 +86,10 @@ async def test_naming_the_sandbox_of_the_playbook_keeps_its_options(app: Remedia
     request = FixRequest(target=".", playbook=str(playbook))
     for sandbox, options in ((None, {"runtime": "runsc"}), ("docker", {"runtime": "runsc"}), ("none", {})):
         assert app.playbook_for(request.model_copy(update={"sandbox": sandbox})).sandbox.options == options
+
+
+async def test_a_model_that_cannot_be_had_is_an_error_before_any_work(tmp_path: Path) -> None:
+    async with Remediator.open(load_settings(state=tmp_path / "state")) as app:
+        with pytest.raises(ConfigError, match="no model 'nope' in the settings"):
+            await app.fix(FixRequest(target=str(tmp_path), model="nope"))
+        assert not app.journal.runs()

@@ -141,6 +141,19 @@ async def test_a_question_without_an_answer_may_have_been_paid(tmp_path: Path) -
     assert later.ledger.spent("run-1").usd == lost + Decimal("0.001")
 
 
+async def test_a_server_that_could_not_be_reached_takes_nothing_from_the_budget(tmp_path: Path) -> None:
+    class Unreachable(Paid):
+        async def complete(self, prompt: Prompt) -> Reply:
+            error = LlmBusyError("no connection")
+            error.charged_tries = 0
+            raise error
+
+    bench = Bench(tmp_path, Unreachable())
+    with pytest.raises(LlmBusyError):
+        await bench.asker().llm("default").complete(prompt())
+    assert (bench.ledger.spent("run-1").usd, bench.ledger.spent("run-1").input_tokens) == (0, 0)
+
+
 async def test_what_was_refused_cost_nothing(tmp_path: Path) -> None:
     class Wrong(Paid):
         async def complete(self, prompt: Prompt) -> Reply:

@@ -348,7 +348,7 @@ def test_scan_lists_findings_and_counts_what_was_read(terminal):
 
 def test_what_the_options_left_out_is_told(terminal):
     _, out, _ = terminal("scan", "shop", "--path", "app.py")
-    assert "left out: 3 findings that the options" in out
+    assert "left out: 3 findings that were not asked for" in out
 
 
 def test_verify_says_what_failed_and_ends_with_its_code(terminal, tmp_path):

@@ -27,6 +27,8 @@ from remediator.records import (
     Verdict,
     VerdictReached,
 )
+from remediator.records.event import ReproducerAccepted, ReproducerDeclined
+from remediator.records.reproducer import Acceptance, Reproducer
 from remediator.settings import load_settings
 from remediator.testing.llm_server import Fault, LlmServer
 
@@ -69,6 +71,16 @@ def test_test_shows_answer_time_tokens_and_cost(tmp_path: Path, capfd: pytest.Ca
         assert run(["-c", config(tmp_path, server.url), "models", "test", "one", "--json"]) == 0
     assert "yes\\x1b[31m [redacted]" in out and "1000 tokens in, 100 out, 0.004500 USD" in out
     assert Decimal(json.loads(capfd.readouterr().out)["usd"]) == Decimal("0.0045")
+
+
+def test_a_model_without_a_key_or_a_server_is_told_what_to_mend(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    more = '[models.keyless]\nuse = "openai"\nmodel = "m"\nkey = "env:NOT_THERE"\n'
+    path = config(tmp_path, "http://127.0.0.1:1", more)
+    assert run(["-c", path, "models", "test", "keyless"]) == 2
+    assert "export NOT_THERE" in capfd.readouterr().err
+    assert run(["-c", path, "models", "test", "one"]) == 3
+    told = capfd.readouterr().err
+    assert "no connection" in told and "check its `base_url`" in told and "--resume" not in told
 
 
 @pytest.mark.parametrize(("status", "code"), [(500, 3), (400, 3), (401, 4), (402, 4)])
@@ -122,6 +134,20 @@ def test_costs_add_up_by_case_and_for_each_proven_fix() -> None:
     ]  # fmt: skip
     (total,) = totals(rows, "run_id")
     assert (total.spend.usd, total.cases, total.fixes, total.usd_per_fix) == (Decimal("0.75"), 2, 1, Decimal("0.75"))
+
+
+def test_what_showing_a_flaw_and_judging_cost_is_in_the_sum() -> None:
+    reported, *_ = journal()[1:]
+    found = reported.declined.finding_id  # type: ignore[attr-defined]
+    one = {"run_id": "run-1", "at": NOW, "case_id": "fx-1"}
+    shown = Reproducer.of(finding_id=found, author="agent", files={"test_a.py": "a"})
+    verdict = Verdict(patch_id="p", finding_id=found, outcome=Outcome.rejected, level=EvidenceLevel.E0, required=EvidenceLevel.E3)
+    rows = cost_rows([
+        ReproducerDeclined(**one, author="agent", reason="not-reproduced", spend=SPEND),
+        ReproducerAccepted(**one, reproducer=shown, acceptance=Acceptance(reproducer_id=shown.id), spend=SPEND),
+        VerdictReached(**one, verdict=verdict, spend=SPEND),
+    ])  # fmt: skip
+    assert [(row.fixer, row.spend.usd) for row in rows] == [("agent", Decimal("0.50")), ("judging", Decimal("0.25"))]
 
 
 def test_cost_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -41,3 +43,25 @@ async def test_an_unseen_flaw_needs_a_reproducer_whatever_was_asked_for(scanner,
         pass
 
     assert (await judge(_project(), finding, patch, asked, on_check)).required is required
+
+
+async def test_a_replay_says_of_each_check_that_it_leaves_out_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    finding = Finding.at(rule_id="r", scanner="semgrep", message="m", location=None, snippet="")
+    patch = Patch.of(finding_id=finding.id, fixer="f", title="t", diff="d")
+    project = _project()
+    project.store = SimpleNamespace(apply=lambda base, diff: "tree")
+    project.kit.verifiers = tuple(SimpleNamespace(name=name, level=EvidenceLevel.E5) for name in ("reviewer", "replayed"))
+
+    @contextlib.asynccontextmanager
+    async def scratch() -> AsyncIterator[None]:
+        yield None
+
+    project.scratch = scratch
+    monkeypatch.setattr("remediator.engine.judge.StepWorkspace", lambda *given, **more: None)
+    told = {}
+
+    async def on_check(check: Check) -> None:
+        told[check.name] = check.summary
+
+    await judge(project, finding, patch, EvidenceLevel.E2, on_check, replaying=True)
+    assert told == {"reviewer": "what a model says cannot be measured again", "replayed": "a replay does not judge itself"}

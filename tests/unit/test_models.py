@@ -148,3 +148,11 @@ def test_the_environments_proxy_counts_unless_the_host_is_excepted(
     monkeypatch.setenv("no_proxy", ".example")
     llm = make_model("one", settings(tmp_path, ONE), registry)
     assert llm.proxy is None
+
+
+def test_what_is_wrong_with_a_model_is_told_without_the_words_of_a_library() -> None:
+    for entry in ({"key": "sk-0123456789abcdef"}, {"base_url": "http://llm.example.org/v1"}):
+        with pytest.raises(ConfigError) as caught:
+            settings = load_settings(models={"one": {"use": "openai", "model": "m", **entry}})
+            make_model("one", settings, Registry.load(enabled=settings.plugins))
+        assert "Value error" not in caught.value.message and "sk-0123456789abcdef" not in caught.value.message

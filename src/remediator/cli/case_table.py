@@ -80,7 +80,8 @@ def print_left_out(out: Console, source: Source | None, findings: int) -> None:
         out.print(Text(f"note: {safe(note)}", style="dim"))
     if findings:
         them = f"{findings} finding{'s' * (findings != 1)}"
-        out.print(Text(f"left out: {them} that the options (--only, --path, --severity) do not ask for", style="dim"))
+        were = "was" if findings == 1 else "were"
+        out.print(Text(f"left out: {them} that {were} not asked for", style="dim"))
 
 
 def totals(report: RunReport) -> str:

@@ -53,7 +53,7 @@ def list_models(session: Session) -> int:
 def test(session: Session, name: str) -> int:
     """Ask the model NAME one small question; show the answer, the time it took, tokens and cost.
 
-    Exit code 3 where it does not answer, 4 where its key is missing, refused or out of money.
+    Exit code 3 where it does not answer, 4 where its key is refused or out of money, 2 where the settings name a key that is not there.
     """
     import asyncio
 

@@ -12,7 +12,7 @@ from pydantic import PrivateAttr
 
 from remediator.contracts import Llm, Message, Prompt, Reply
 from remediator.engine.ledger import Ledger
-from remediator.errors import BudgetError, LlmBusyError, LlmError
+from remediator.errors import BudgetError, LlmError
 from remediator.records.record import Record, canonical_json, digest_of
 from remediator.records.spend import Spend
 from remediator.redact import Redactor
@@ -95,7 +95,7 @@ class JournalledLlm(Llm):
             reply = await self._inner.complete(prompt.model_copy(update={"key": digest_of(key.encode())[7:47]}))
         except LlmError as error:
             # What may have been paid for stays in the ledger at its most.
-            if not error.charged_tries and not isinstance(error, LlmBusyError):
+            if not error.charged_tries:
                 await asyncio.to_thread(ledger.unanswered, key)
             raise
         spend = reply.spend.model_copy(update={"seconds": round(time.monotonic() - began, 3)})

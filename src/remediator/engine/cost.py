@@ -6,13 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable
 from decimal import Decimal
 
-from remediator.records.event import Event, FixDeclined, PatchProposed, VerdictReached
+from remediator.records.event import Event, FixDeclined, PatchProposed, ReproducerAccepted, ReproducerDeclined, VerdictReached
 from remediator.records.record import Record
 from remediator.records.spend import Spend
 
+JUDGING = "judging"  # in place of a fixer: what verifiers asked models about patches, whoever wrote them
+
 
 class CostRow(Record):
-    """What one fixer spent on one case in one run. `verified` says whether the case has a fix that is proven far enough."""
+    """What one fixer, or the judging, spent on one case in one run. `verified`: the case has a fix that is proven far enough."""
 
     run_id: str
     case_id: str
@@ -32,7 +34,7 @@ class CostTotal(Record):
 
 
 def cost_rows(events: Iterable[Event]) -> tuple[CostRow, ...]:
-    """Return what each fixer spent on each case, in the order of the events. What spent nothing is left out."""
+    """Return what each fixer and the judging spent on each case, in the order of the events. What spent nothing is left out."""
     spent: dict[tuple[str, str, str], Spend] = defaultdict(Spend)
     proven: set[tuple[str, str]] = set()
     for event in events:
@@ -41,8 +43,14 @@ def cost_rows(events: Iterable[Event]) -> tuple[CostRow, ...]:
                 spent[event.run_id, event.case_id, event.patch.fixer] += event.spend
             case FixDeclined():
                 spent[event.run_id, event.case_id, event.declined.fixer] += event.spend
-            case VerdictReached() if event.verdict.sufficient:
-                proven.add((event.run_id, event.case_id))
+            case ReproducerAccepted():
+                spent[event.run_id, event.case_id, event.reproducer.author] += event.spend
+            case ReproducerDeclined():
+                spent[event.run_id, event.case_id, event.author] += event.spend
+            case VerdictReached():
+                spent[event.run_id, event.case_id, JUDGING] += event.spend
+                if event.verdict.sufficient:
+                    proven.add((event.run_id, event.case_id))
             case _:
                 pass
     return tuple(

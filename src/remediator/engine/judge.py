@@ -56,7 +56,7 @@ async def _climb(
     for verifier in project.kit.verifiers:
         began = time.monotonic()
         if verifier.name in left:
-            told = "what a model says cannot be measured again"
+            told = _NOT_AGAIN[verifier.name]
             check = Check(name=verifier.name, level=verifier.level, status=CheckStatus.not_run, reason=NOT_REPLAYED, summary=told)
         else:
             check = await _asked(verifier, finding, patch, workspace)
@@ -64,6 +64,9 @@ async def _climb(
         await on_check(checks[-1])
         if check.status is CheckStatus.failed:
             return
+
+
+_NOT_AGAIN = {"reviewer": "what a model says cannot be measured again", "replayed": "a replay does not judge itself"}
 
 
 async def _asked(verifier: Verifier, finding: Finding, patch: Patch, workspace: StepWorkspace) -> Check:

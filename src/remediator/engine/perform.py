@@ -108,11 +108,16 @@ class Performer:
     async def _propose(self, case: Case, name: str) -> Sequence[Event]:
         candidates = self._fixer(name).candidates(case.finding)
         alone = len(candidates) == 1
-        async with asyncio.TaskGroup() as group:
-            asked = [
-                group.create_task(self._answer(fixer, case, self._asker if alone else self._asker.within(str(number))))
-                for number, fixer in enumerate(candidates, 1)
-            ]
+        try:
+            async with asyncio.TaskGroup() as group:
+                asked = [
+                    group.create_task(self._answer(fixer, case, self._asker if alone else self._asker.within(str(number))))
+                    for number, fixer in enumerate(candidates, 1)
+                ]
+        except ExceptionGroup as failed:
+            # What stops a run is told as itself, whichever candidate met it; a bare group would look like a bug.
+            known_ones, _ = failed.split(RemediatorError)
+            raise (known_ones or failed).exceptions[0] from None
         events: list[Event] = []
         known = {patch.id for patch in case.patches}
         answers = [task.result() for task in asked]
@@ -146,6 +151,9 @@ class Performer:
             raise
         except BudgetError as error:
             reason, detail = ReasonCode.budget, error.message
+        except RecipeError as error:
+            # Its hint is the end of the log: without it nobody knows what to mend.
+            reason, detail = ReasonCode.could_not_check, " ".join(f"{error.message}; {error.hint}".split()).rstrip("; ")
         except RemediatorError as error:
             reason, detail = ReasonCode.could_not_check, error.message
         except Exception as error:

@@ -62,10 +62,13 @@ def failure(refusal: Refusal, name: str, redact: Redactor) -> TryAgainError | Ll
             hint="put the final address into `base_url`",
         )
     if status == 402 or (status < 500 and any(word in said.lower() for word in _NO_MONEY)):
-        return LlmAuthError(f"{why} (the spend limit or credit is used up)", hint="raise it at the provider, then --resume")
+        return LlmAuthError(
+            f"{why} (the spend limit or credit is used up)", hint="raise it at the provider; a run that stopped goes on with --resume"
+        )
     if status in (401, 403):
         return LlmAuthError(
-            f"{why} (the key is missing or refused)", hint="mend `key` in [models.NAME]; remediator models list says where it is from"
+            f"{why} (the key is missing or refused)",
+            hint="mend the key; remediator models list says where it is from. A run that stopped goes on with --resume",
         )
     if is_retried(status):
         return TryAgainError(why, after_seconds=refusal.after_seconds, charged=refusal.began)

@@ -180,7 +180,9 @@ class HttpLlm(Llm):
 
     def _busy(self, tried: int, charged: int, reason: str) -> LlmError:
         told = f"{self._shown()} gave no answer in {tried} {'try' if tried == 1 else 'tries'}; the last: {reason}"
-        return _counted(LlmBusyError(told, hint="ask again later with --resume, or raise `tries` in [models.NAME]"), charged)
+        return _counted(
+            LlmBusyError(told, hint="ask again later, or raise `tries` of the model; without a connection, check its `base_url`"), charged
+        )
 
     def _is_charged_once(self, prompt: Prompt) -> bool:
         return self.charges_once and bool(prompt.key)
