@@ -81,7 +81,7 @@ def test_a_model_that_obeys_changes_no_verdict_and_sees_nothing(cli, tmp_path: P
         done = cli(
             "-c", config, "fix", project, "--only", "CWE-95", "--model", "big", "--json", TEST_LLM_KEY=key, HOST_ONLY=secret, timeout=900
         )
-    assert done.code == 1, (done.code, done.err[-2000:])
+    assert done.code in (1, 3), (done.code, done.err[-2000:])
     (case,) = done.json["cases"]
     assert not case["fixed"], case["verdicts"]
     assert all(verdict["level"] is None or verdict["level"] < verdict["required"] for verdict in case["verdicts"])
