@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from remediator.cli.case_table import costs
 from remediator.cli.main import run
 from remediator.contracts import Reply
 from remediator.engine.cost import cost_rows, totals
@@ -148,6 +149,11 @@ def test_what_showing_a_flaw_and_judging_cost_is_in_the_sum() -> None:
         VerdictReached(**one, verdict=verdict, spend=SPEND),
     ])  # fmt: skip
     assert [(row.fixer, row.spend.usd) for row in rows] == [("agent", Decimal("0.50")), ("judging", Decimal("0.25"))]
+
+
+def test_tokens_without_a_known_price_are_not_told_to_be_free() -> None:
+    assert costs(Spend(input_tokens=5, output_tokens=1), Decimal(0)) == "Models: no money counted; 5 tokens sent, 1 received."
+    assert costs(SPEND, Decimal("0.25")).startswith("Models: 0.2500 USD, 0.2500 USD for each verified fix; 100 tokens")
 
 
 def test_cost_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

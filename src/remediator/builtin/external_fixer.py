@@ -21,6 +21,7 @@ from remediator.records.patch import Declined, Patch, ReasonCode
 _PYTHON = "/usr/bin/python3"
 _PROMPT = "/tmp/task.md"  # noqa: S108 - inside the sandbox
 _MOST_FILES, _FILE_BYTES = 20, 2_000_000
+_SAID_CHARS = 300
 _LEFT_BEHIND = ("__pycache__/", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/", "node_modules/", ".git/", ".cache/", ".egg-info/")
 
 
@@ -77,9 +78,15 @@ class ExternalAgentFixer(Fixer):
             return json.dumps({"declined": ReasonCode.budget.value, "detail": desk.spent})
         if result.status is not ExecStatus.exited:
             return json.dumps({"declined": ReasonCode.could_not_check.value, "detail": f"the agent ended with {result.status}"})
-        log = workspace.keep("agent.log", result.stdout)
+        log = workspace.keep("agent.log", result.stdout + result.stderr)
         workspace.note("the agent ended", exit_code=result.exit_code, questions=desk.asked, log=log)
-        return await _edits(sandbox, workspace)
+        told = await _edits(sandbox, workspace)
+        if result.exit_code and json.loads(told).get("edits") == {}:
+            # Otherwise an agent that never began would read like one that found nothing to change.
+            said = " ".join((result.stderr or result.stdout).decode("utf-8", "replace").split())[-_SAID_CHARS:]
+            detail = f"the agent ended with exit code {result.exit_code} and changed nothing" + (f": {said}" if said else "")
+            return json.dumps({"declined": ReasonCode.could_not_check.value, "detail": detail})
+        return told
 
     async def _served(self, sandbox: Sandbox, workspace: Workspace, desk: _Desk) -> str:
         relay = Relay(sandbox, desk.answer)

@@ -102,7 +102,9 @@ def costs(spend: Spend, usd_per_fix: Decimal | None) -> str:
     if not spend.input_tokens and not spend.output_tokens:
         return ""
     each = f", {usd_per_fix:.4f} USD for each verified fix" if usd_per_fix is not None else ""
-    return f"Models: {spend.usd:.4f} USD{each}; {spend.input_tokens} tokens sent, {spend.output_tokens} received."
+    # Where no price is known, tokens are counted and money is not: that is not the same as free.
+    money = f"{spend.usd:.4f} USD{each}" if spend.usd else "no money counted"
+    return f"Models: {money}; {spend.input_tokens} tokens sent, {spend.output_tokens} received."
 
 
 def next_steps(cases: Sequence[Case], ids: dict[str, str]) -> str:
