@@ -524,13 +524,21 @@ LOOKS = {
         "import traceback, pkg.mod\ndef test_a():\n    try:\n        pkg.mod.f(1)\n    except TypeError as error:\n"
         "        assert 'eval' not in traceback.extract_tb(error.__traceback__)[-1].line\n"
     ),
+    "folder": (
+        "import os\ndef test_a():\n    folder = os.open('pkg', os.O_RDONLY)\n"
+        "    assert b'eval' not in os.read(os.open('mod' + ENDING, os.O_RDONLY, dir_fd=folder), 9999)\n"
+    ),
+    "written": (
+        "import sys\ndef test_a(tmp_path):\n    (tmp_path / ('late_one' + ENDING)).write_text('T = open(%r).read()' % ('pkg/mod' + ENDING))\n"
+        "    sys.path.insert(0, str(tmp_path))\n    import late_one\n    assert 'eval' not in late_one.T\n"
+    ),
     "product": "import pkg.mod\ndef test_a():\n    assert 'eval' not in pkg.mod.read('pkg/mod' + ENDING)\n",
 }
 
 
 @pytest.mark.parametrize("look", LOOKS)
 async def test_source_that_a_test_reads_is_told_whenever_it_does(project: Project, look: str) -> None:
-    assert await looked_at(project, LOOKS[look]) == ["pkg/mod.py"]
+    assert await looked_at(project, LOOKS[look]) == ["mod.py" if look == "folder" else "pkg/mod.py"]
 
 
 @pytest.mark.parametrize(
