@@ -126,9 +126,7 @@ class JournalledLlm(Llm):
                 return prompt
             shorter = prompt.max_tokens // 2
             if shorter < min(_FEWEST_TOKENS, wanted):
-                raise BudgetError(
-                    over, hint="raise the limit in the playbook or with --budget, or choose a cheaper model; --resume goes on"
-                )
+                raise BudgetError(over, hint="raise the limit in the playbook or with --budget, or choose a cheaper model")
             prompt = prompt.model_copy(update={"max_tokens": shorter})
 
     def _over(self, most: Spend) -> str | None:
