@@ -98,6 +98,7 @@ _CHECKS = {
     "no-variants": "No other shape of the flaw is known.",
     "not-reproduced": "A reproducer was made or supplied, and does not show the flaw on the unpatched tree.",
     "objection-open": "The reviewer's test fails on base and patch alike, so whether it has to pass is not known.",
+    "objection-unclear": "The reviewer's test gives no clear answer on the patched tree.",
     "objection-unusable": "The reviewer's test cannot be run or believed.",
     "objection-upheld": "The reviewer's test passes on the base and fails on the patch.",
     "special-cased-input": "The patch compares with a whole input of the reproducer that the file did not know before.",
