@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from remediator.engine.plan import Close, Judge, Propose, Seal, Submit, next_step
+from remediator.engine.plan import Close, Judge, Propose, Reproduce, Seal, Submit, next_step
 from remediator.playbook import Playbook, Use
 from remediator.records import Case, CheckStatus, Declined, EvidenceLevel, Finding, Location, Patch, ReasonCode, Receipt
+from remediator.records.reproducer import Reproducer
 from remediator.records.verdict import Check, Outcome, Verdict
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -136,3 +137,25 @@ def test_fixers_that_work_at_a_place_are_not_asked_where_there_is_none() -> None
     assert next_step(local, case(finding=placed)) == Propose("suggested")
     none = local.model_copy(update={"fix": local.fix[:2]})
     assert next_step(none, case()) == Seal(ReasonCode.needs_model, "the playbook has no fixer for it")
+
+
+SHOWN = Reproducer.of(finding_id=FINDING.id, author="one", files={"test_x.py": "def test_x():\n    assert f()\n"})
+
+
+@pytest.mark.parametrize(
+    ("given", "authors", "required", "expected"),
+    [
+        (case(), (), "E3", Propose("one")),
+        (case(), ("supplied",), "E3", Reproduce("supplied")),
+        (case(), ("one",), "E3", Reproduce("one")),
+        (case(), ("two",), "E3", Propose("one")),
+        (case(), ("two",), "E4", Reproduce("two")),
+        (case(reproducer=SHOWN), ("supplied", "one"), "E4", Propose("one")),
+        (case(unreproduced={"one": "not-red"}), ("one",), "E3", Propose("one")),
+        (case(unreproduced={"one": "not-red"}), ("one",), "E4", Seal(ReasonCode.could_not_check, "nothing shows the flaw: not-red")),
+        (case(unreproduced={"one": "budget: spent"}), ("one",), "E4", Seal(ReasonCode.budget, "nothing shows the flaw: budget: spent")),
+        (case(patches=(A, B), verdicts=(PROVEN,)), (), "E3", Judge(B)),
+    ],
+)
+def test_a_flaw_is_shown_before_it_is_repaired(given: Case, authors: tuple[str, ...], required: str, expected: object) -> None:
+    assert next_step(PLAYBOOK, given, authors=authors, required=EvidenceLevel[required]) == expected

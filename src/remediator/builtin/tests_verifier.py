@@ -61,7 +61,7 @@ async def _judged(patch: Patch, workspace: Workspace) -> Answer:
         if (doubt := _doubt(second, baseline)) is not None:
             return doubt
     covered = coverage(parse(patch.diff), workspace.tree, run.lines_run)
-    return _compared(baseline, run, second, worse, covered, tried=not covered.warning or await _is_shown(workspace))
+    return _compared(baseline, run, second, worse, covered, tried=not covered.warning or await _is_run_otherwise(patch, workspace))
 
 
 def _unfit(baseline: Baseline) -> Answer | None:
@@ -109,10 +109,13 @@ def _worse(baseline: Baseline, run: TestRun) -> dict[str, str]:
     return {test: _CODES[outcome] for test, outcome in outcomes if outcome not in _GOOD}
 
 
-async def _is_shown(workspace: Workspace) -> bool:
-    """Return whether there is an accepted reproducer: it runs the change, and E4 judges what comes of that."""
+async def _is_run_otherwise(patch: Patch, workspace: Workspace) -> bool:
+    """Return whether an accepted reproducer runs a changed statement, measured here; E4 judges what comes of that."""
     reproducer = workspace.reproducer
-    return reproducer is not None and (await workspace.acceptance(reproducer)).accepted
+    if reproducer is None or not (await workspace.acceptance(reproducer)).accepted:
+        return False
+    run = await workspace.probe(reproducer)
+    return run.complete and not coverage(parse(patch.diff), workspace.tree, run.lines_run).warning
 
 
 def _compared(baseline: Baseline, run: TestRun, second: TestRun | None, worse: dict[str, str], covered: Coverage, *, tried: bool) -> Answer:

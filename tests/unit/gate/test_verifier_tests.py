@@ -6,6 +6,7 @@ import pytest
 
 from remediator.builtin.tests_verifier import TestsVerifier
 from remediator.records import Baseline, BuildRun, CheckStatus, Recipe, TestOutcome, TestRun
+from remediator.records.reproducer import Acceptance, Reproducer
 from remediator.testing.fake_workspace import FakeWorkspace
 
 FILES = {"x.py": "import os\n\n\ndef f(a):\n    b = (a +\n         1)\n    return b\n"}
@@ -105,3 +106,27 @@ async def test_one_test_is_told_in_the_singular(tmp_path, patch_of, finding_at) 
     assert check.summary == "the one test that passed before passes; the changed statement was run"
     worse = await _check(tmp_path, patch_of, finding_at, lone, _run(a=F), _run(a=F))
     assert worse.summary.startswith("1 of 1 test worse")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "lines", "status"),
+    [
+        (True, (6,), CheckStatus.passed),
+        (True, (), CheckStatus.inconclusive),
+        (False, (6,), CheckStatus.inconclusive),
+    ],
+)
+async def test_a_reproducer_stands_in_only_where_it_runs_the_change(accepted, lines, status, tmp_path, patch_of, finding_at) -> None:
+    recipe = Recipe(ecosystem="python", name="r", image="python3.11")
+    workspace = FakeWorkspace(
+        FILES,
+        tmp_path,
+        tree=AFTER,
+        baseline=Baseline(tree="t", recipe=recipe, image="i", build=BuildRun(ok=True), runs=BASE),
+        tested=[_run(lines=(), a=P, b=P)],
+        reproducer=Reproducer.of(finding_id="f", author="a", files={"test_x.py": "def test_x():\n    assert f()\n"}),
+        accepted=[Acceptance(reproducer_id="", reason="" if accepted else "not-red")],
+        probed=[_run(lines=lines, t=P)],
+    )
+    check = await TestsVerifier().verify(finding_at("x.py", 5, "a"), patch_of(DIFF), workspace)
+    assert check.status is status, check
