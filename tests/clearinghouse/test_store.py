@@ -134,16 +134,16 @@ async def test_a_token_does_what_its_scope_says_until_it_is_revoked(store: Store
     assert await refused(reader.ask(Verb.assess, {"subject": "flaw-1", "opinion": "correct"})) is Problem.forbidden
     token, secret = await store.create_token(reader.id, [Scope.pull], expires=clock.now + timedelta(days=1))
     assert secret not in str(await store.tokens(reader.id))
-    assert (await store.authenticated(secret)).organisation == reader.id
+    assert (await store.authenticate(secret)).organisation == reader.id
     for bad in (secret[:-1], secret + "x", "", "rch_", "rch_x_y", "'; DROP TABLE tokens;--", secret.replace("rch", "xxx")):
-        assert await refused(store.authenticated(bad)) is Problem.unauthorised
+        assert await refused(store.authenticate(bad)) is Problem.unauthorised
     await store.revoke_token(token)
-    assert await refused(store.authenticated(secret)) is Problem.unauthorised
+    assert await refused(store.authenticate(secret)) is Problem.unauthorised
     _, late = await store.create_token(reader.id, [Scope.pull], expires=clock.now + timedelta(days=1))
     clock.forward(days=2)
-    assert await refused(store.authenticated(late)) is Problem.unauthorised
+    assert await refused(store.authenticate(late)) is Problem.unauthorised
     await store.disable_organisation(reader.id)
-    assert await refused(store.authenticated(reader.token)) is Problem.unauthorised
+    assert await refused(store.authenticate(reader.token)) is Problem.unauthorised
 
 
 async def test_a_lease_keeps_others_out_until_it_ends_and_fences_what_comes_late(store: Store, joins: Joins, clock: Clock) -> None:
@@ -477,7 +477,7 @@ async def test_it_is_all_there_after_a_restart(database_url: str, tmp_path: Path
         head = await store.head()
     async with Store.open(database_url, tmp_path / "data", clock=clock) as store:
         assert store.audience == head.head.ledger and (await store.head()).head.root == head.head.root
-        caller = await store.authenticated(one.token)
+        caller = await store.authenticate(one.token)
         assert (await store.fix(caller, fix.id)).state == "received"
         job = await store.take_job("v", 60)
         assert job is not None and job.bundle_path.read_bytes() == b"bundle"

@@ -89,4 +89,4 @@ async def party(store: Store, clock: Clock, name: str, tier: Tier, scopes: tuple
     key = SigningKey.generate()
     await store.add_key(organisation.id, key.public.line())
     _, secret = await store.create_token(organisation.id, scopes)
-    return Party(store, clock, organisation.id, key, await store.authenticated(secret), secret)
+    return Party(store, clock, organisation.id, key, await store.authenticate(secret), secret)

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -64,9 +64,10 @@ class KeyInfo(NamedTuple):
 class People:
     """Part of the store: who may ask, and how they are known."""
 
-    def __init__(self, database: Database, writer: Writer) -> None:
+    def __init__(self, database: Database, writer: Writer, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._writer = writer
+        self._clock = clock
         self._callers: dict[str, tuple[float, Caller, int | None]] = {}
         self._keys: dict[str, tuple[float, KeyInfo | None]] = {}
 
@@ -164,9 +165,9 @@ class People:
             for row in rows
         ]
 
-    async def authenticate(self, secret: str, now: datetime) -> Caller:
+    async def authenticate(self, secret: str) -> Caller:
         """Return whose token it is. Raises RefusedError: unauthorised, in the same words whatever is wrong."""
-        digest = _hash(secret)
+        digest, now = _hash(secret), self._clock()
         kept = self._callers.get(digest)
         if kept is not None and time.monotonic() - kept[0] < _REMEMBERED_SECONDS and (kept[2] is None or kept[2] > micros(now)):
             return kept[1]
@@ -268,13 +269,13 @@ class People:
         """Return a session's secret for whoever showed a token."""
         return await self._secret("session", caller.organisation, person, tuple(caller.scopes), _SESSION)
 
-    async def session(self, secret: str, now: datetime) -> Caller:
+    async def session(self, secret: str) -> Caller:
         """Return whose session it is. Raises RefusedError: unauthorised."""
         sessions, organisations = schema.sessions.c, schema.organisations.c
         query = select(schema.sessions, organisations.tier).where(
             sessions.hash == _hash(secret),
             sessions.kind == "session",
-            sessions.expires_at > micros(now),
+            sessions.expires_at > micros(self._clock()),
             organisations.id == sessions.organisation,
             organisations.disabled == 0,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ _PREPARES: dict[Verb, Callable[[Batch, Call], None]] = {
     Verb.submit_finding: submitting.prepare_finding,
     Verb.submit_fix: submitting.prepare_fix,
 }
+_LOOK_SECONDS = 2.0
 _SCOPES = {Verb.assess: (Scope.assess,), Verb.receipt: (Scope.pull, Scope.submit)}
 
 
@@ -71,9 +72,8 @@ class Store(People):
     """A clearinghouse's database, ledger key and bundles."""
 
     def __init__(self, database: Database, writer: Writer, book: Ledger, blobs: BlobStore, key: SigningKey, clock: Callable[[], datetime]):
-        super().__init__(database, writer)
+        super().__init__(database, writer, clock)
         self._ledger = book
-        self._clock = clock
         self._fed = asyncio.Event()
         writer.on_feed = self._feed_grew
         self.blobs = blobs
@@ -105,14 +105,6 @@ class Store(People):
     def now(self) -> datetime:
         """Return the clearinghouse's time."""
         return self._clock()
-
-    async def authenticated(self, secret: str) -> Caller:
-        """Return whose token it is. Raises RefusedError: unauthorised."""
-        return await self.authenticate(secret, self._clock())
-
-    async def in_session(self, secret: str) -> Caller:
-        """Return whose session it is. Raises RefusedError: unauthorised."""
-        return await self.session(secret, self._clock())
 
     # -- verbs ---------------------------------------------------------------------------------------------------------
 
@@ -296,12 +288,17 @@ class Store(People):
             entries, more = await reading.feed_rows(connection, caller, cursor, limit)
         return FeedPage(entries=tuple(entries), next=entries[-1].cursor if entries else cursor, more=more, head=head)
 
-    async def wait_for_feed(self, seconds: float) -> None:
-        """Return when the feed may have grown, or after the time: other processes write too."""
-        try:
-            await asyncio.wait_for(self._fed.wait(), seconds)
-        except TimeoutError:
-            return
+    async def wait_for_feed(self, after: int, seconds: float) -> None:
+        """Return when the feed may have grown beyond a cursor, or after the time."""
+        event, until = self._fed, asyncio.get_running_loop().time() + seconds
+        # Other processes write too, and tell us nothing: so it is also looked at now and then.
+        while (left := until - asyncio.get_running_loop().time()) > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(event.wait(), min(left, _LOOK_SECONDS))
+                return
+            async with self._database.reading() as connection:
+                if int((await connection.execute(select(func.max(schema.feed.c.cursor)))).scalar() or 0) > after:
+                    return
 
     def _feed_grew(self) -> None:
         fed, self._fed = self._fed, asyncio.Event()
@@ -309,8 +306,8 @@ class Store(People):
 
     # -- blobs ---------------------------------------------------------------------------------------------------------
 
-    async def put_blob(self, caller: Caller, digest: str, stream: AsyncIterator[bytes]) -> tuple[int, bool]:
-        """Keep a bundle; return its size and whether it is new of this organisation. Raises RefusedError."""
+    async def put_blob(self, caller: Caller, digest: str, stream: AsyncIterator[bytes]) -> bool:
+        """Keep a bundle; return whether it is new of this organisation. Raises RefusedError."""
         caller.needs(Scope.submit)
         size = await self.blobs.put(digest, stream)
 
@@ -321,11 +318,15 @@ class Store(People):
             return True
 
         fresh: bool = await self._writer.do(work)
-        return size, fresh
+        return fresh
 
     async def bundle_path(self, caller: Caller, fix_id: str) -> Path:
         """Return where the bundle of a fix lies that the caller may see. Raises RefusedError: not-found."""
         return self.blobs.path((await self.fix(caller, fix_id)).bundle)
+
+    async def open_blob(self, caller: Caller, fix_id: str) -> AsyncIterator[bytes]:
+        """Return the bundle of a fix that the caller may see, piece by piece. Raises RefusedError: not-found."""
+        return _pieces(await self.bundle_path(caller, fix_id))
 
     # -- ledger --------------------------------------------------------------------------------------------------------
 
@@ -405,6 +406,12 @@ class Store(People):
             found["embargoed"] = int((await connection.execute(embargoed)).scalar_one())
             found["ledger"] = await ledger.size(connection)
         return found
+
+
+async def _pieces(path: Path) -> AsyncIterator[bytes]:
+    with await asyncio.to_thread(path.open, "rb") as file:
+        while piece := await asyncio.to_thread(file.read, 256 * 1024):
+            yield piece
 
 
 async def _once(batch: Batch, call: Call) -> Answer:
