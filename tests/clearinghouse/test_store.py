@@ -400,7 +400,7 @@ async def test_the_ledger_proves_what_it_holds_and_shows_what_was_changed(store:
     fix = await one.submit_fix()
     await verified(store)
     head = await store.head()
-    assert head_is_signed(head, store.ledger_key) and head.head.size > before.head.size
+    assert head_is_signed(head, store.ledger_key.public) and head.head.size > before.head.size
     path = [bytes.fromhex(each) for each in await store.consistency(before.head.size, head.head.size)]
     roots = bytes.fromhex(before.head.root), bytes.fromhex(head.head.root)
     assert merkle.consistent(before.head.size, roots[0], head.head.size, roots[1], path)

@@ -77,7 +77,7 @@ class Store(People):
         self._fed = asyncio.Event()
         writer.on_feed = self._feed_grew
         self.blobs = blobs
-        self.ledger_key = key.public
+        self.ledger_key = key
         self.ranker = Ranker()
 
     @classmethod
@@ -99,7 +99,7 @@ class Store(People):
     @property
     def audience(self) -> str:
         """Return what requests to this clearinghouse are addressed to."""
-        return self.ledger_key.keyid
+        return self.ledger_key.public.keyid
 
     @property
     def now(self) -> datetime:
