@@ -1,7 +1,7 @@
 """Finds out for itself whether a submitted fix is what it says: first on paper, then by running the proof again.
 
-Nothing is taken on the submitter's word. The source is fetched from where everybody gets it, the project is built and tested by a recipe that
-is found out here, and the playbook must judge as one of this clearinghouse's own does.
+Nothing is taken on the submitter's word. The source is fetched from where everybody gets it, the project is built and tested by a recipe
+that is found out here, and the playbook must judge as one of this clearinghouse's own does.
 """
 
 from __future__ import annotations

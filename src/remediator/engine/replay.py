@@ -132,7 +132,7 @@ async def replay_bundle(
     playbook: str | None = None,
     own_recipe: bool = False,
 ) -> ReplayReport:
-    """Read a bundle, run its proof again, compare. With `own_recipe` how to build and test is found out here, and not taken from the bundle.
+    """Read a bundle, run its proof again, compare. With `own_recipe` how to build and test is found out here, not taken from the bundle.
 
     Raises UsageError where the path is no bundle, EvidenceError where the bundle is damaged or signed wrongly.
     """
