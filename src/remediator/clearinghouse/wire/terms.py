@@ -111,6 +111,7 @@ class Problem(StrEnum):
     too_many = "too-many-requests"
     timed_out = "timed-out"
     unavailable = "unavailable"
+    internal = "internal-error"
 
     @property
     def status(self) -> int:
@@ -143,4 +144,5 @@ _STATUS = {
     Problem.too_many: 429,
     Problem.timed_out: 408,
     Problem.unavailable: 503,
+    Problem.internal: 500,
 }

@@ -1,0 +1,46 @@
+"""The JSON Schemas of everything that goes over the wire, by name."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from remediator.clearinghouse.wire import answers
+from remediator.clearinghouse.wire.verbs import BODIES, Request
+from remediator.records.record import Record
+
+_ANSWERS: tuple[type[Record], ...] = (
+    answers.Answer,
+    answers.ProblemDetail,
+    answers.Lease,
+    answers.Flaw,
+    answers.Fix,
+    answers.Published,
+    answers.FeedEntry,
+    answers.FeedPage,
+    answers.SignedHead,
+    answers.TreeHead,
+    answers.LedgerEntry,
+    answers.Opening,
+    answers.Organisation,
+    answers.Validation,
+    answers.Assessment,
+    answers.Priority,
+    answers.Witness,
+)
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def name_of(model: type[Record]) -> str:
+    """Return the name of a record's schema: its own, in lower case with dashes."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", model.__name__).lower()
+
+
+_ALL: tuple[type[Record], ...] = (Request, *BODIES.values(), *_ANSWERS)
+SCHEMAS: dict[str, type[Record]] = {name_of(model): model for model in _ALL}
+
+
+def schema(model: type[Record]) -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a record, complete in itself."""
+    mode = "validation" if model is Request or model in BODIES.values() else "serialization"
+    return {"$schema": _DIALECT, **model.model_json_schema(mode=mode)}  # type: ignore[arg-type]
