@@ -81,8 +81,8 @@ class SlowStore:
             raise self.fails
         return sign_head(TreeHead(ledger=self.ledger_key.public.keyid, size=0, root="00", at=AT), self.ledger_key)
 
-    async def fix(self, caller: _Caller, id: str) -> object:
-        raise AssertionError(f"asked for {id!r}, which cannot be an id")
+    async def fix(self, caller: _Caller, name: str) -> object:
+        raise AssertionError(f"asked for {name!r}, which cannot be an id")
 
     flaws = fixes = epoch = fix
 
@@ -155,7 +155,7 @@ async def test_a_head_that_does_not_come_ends_the_connection(head: bytes) -> Non
 
 async def test_a_head_that_drips_ends_as_soon() -> None:
     async with running(SlowStore(), header_seconds=1.0) as (url, _):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(url))
+        _reader, writer = await asyncio.open_connection("127.0.0.1", port_of(url))
         begun = time.monotonic()
         with pytest.raises(ConnectionError):
             for _ in range(60):
@@ -233,9 +233,12 @@ async def test_a_body_without_a_length_is_counted() -> None:
     async with running(store) as (url, _), session() as http, http.post(f"{url}/v1/lease", data=endless()) as answer:
         await problem_of(answer, 413, "too-large")
     assert store.performed == 0
-    async with running(store, envelope_bytes=1 << 30) as (url, _), session() as http:
-        async with http.post(f"{url}/v1/lease", data=endless()) as answer:
-            assert answer.status == 201
+    async with (
+        running(store, envelope_bytes=1 << 30) as (url, _),
+        session() as http,
+        http.post(f"{url}/v1/lease", data=endless()) as answer,
+    ):
+        assert answer.status == 201
 
 
 async def test_a_client_that_asks_first_is_told_to_go_on() -> None:
@@ -245,9 +248,12 @@ async def test_a_client_that_asks_first_is_told_to_go_on() -> None:
 
 
 async def test_a_compressed_body_is_not_read() -> None:
-    async with running(SlowStore()) as (url, _), session() as http:
-        async with http.post(f"{url}/v1/lease", data=b"{}", headers={"Content-Encoding": "gzip"}) as answer:
-            await problem_of(answer, 400, "bad-request")
+    async with (
+        running(SlowStore()) as (url, _),
+        session() as http,
+        http.post(f"{url}/v1/lease", data=b"{}", headers={"Content-Encoding": "gzip"}) as answer,
+    ):
+        await problem_of(answer, 400, "bad-request")
 
 
 async def test_another_host_is_refused() -> None:
@@ -301,10 +307,13 @@ async def test_guessing_tokens_is_slow() -> None:
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic abc", f"Bearer {TOKEN}x", "Bearer \u00e4", "Bearer " + "a" * 300])
 async def test_what_is_no_token_is_unauthorised(header: str) -> None:
-    async with running(SlowStore()) as (url, _), aiohttp.ClientSession() as http:
-        async with http.get(f"{url}/v1/feed", headers={"Authorization": header}) as answer:
-            await problem_of(answer, 401, "unauthorised")
-            assert answer.headers["WWW-Authenticate"] == "Bearer"
+    async with (
+        running(SlowStore()) as (url, _),
+        aiohttp.ClientSession() as http,
+        http.get(f"{url}/v1/feed", headers={"Authorization": header}) as answer,
+    ):
+        await problem_of(answer, 401, "unauthorised")
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
 async def test_a_scope_opens_only_its_own() -> None:
@@ -344,13 +353,14 @@ async def test_a_scope_opens_only_its_own() -> None:
 async def test_every_refusal_is_a_problem(method: str, path: str, status: int, code: str) -> None:
     from yarl import URL
 
-    async with running(SlowStore()) as (url, _), session() as http:
-        async with http.request(method, URL(url + path, encoded="'" not in path)) as answer:
-            found = await problem_of(answer, status, code)
-            assert "etc/passwd" not in json.dumps(found)
-            assert (
-                answer.headers["X-Content-Type-Options"] == "nosniff" and "default-src 'none'" in answer.headers["Content-Security-Policy"]
-            )
+    async with (
+        running(SlowStore()) as (url, _),
+        session() as http,
+        http.request(method, URL(url + path, encoded="'" not in path)) as answer,
+    ):
+        found = await problem_of(answer, status, code)
+        assert "etc/passwd" not in json.dumps(found)
+        assert answer.headers["X-Content-Type-Options"] == "nosniff" and "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
 @pytest.mark.parametrize(
@@ -368,7 +378,7 @@ async def test_every_refusal_is_a_problem(method: str, path: str, status: int, c
 async def test_what_is_no_http_is_a_problem_and_is_not_said_back(data: bytes) -> None:
     async with running(SlowStore()) as (url, _):
         answer = await raw(url, data)
-    assert answer.startswith(b"HTTP/1.1 400 ") or answer.startswith(b"HTTP/1.0 400 "), answer[:200]
+    assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.0 400 ")), answer[:200]
     assert b"application/problem+json" in answer and b"script" not in answer and b"xxxx" not in answer and b"aaaa" not in answer
 
 
@@ -386,10 +396,13 @@ async def test_a_mistake_tells_nothing() -> None:
 async def test_what_takes_too_long_is_unavailable() -> None:
     store = SlowStore()
     store.gate.clear()
-    async with running(store, handler_seconds=0.3, shutdown_seconds=1) as (url, _), session() as http:
-        async with http.post(f"{url}/v1/lease", data=b"{}") as answer:
-            await problem_of(answer, 503, "unavailable")
-            assert answer.headers["Retry-After"]
+    async with (
+        running(store, handler_seconds=0.3, shutdown_seconds=1) as (url, _),
+        session() as http,
+        http.post(f"{url}/v1/lease", data=b"{}") as answer,
+    ):
+        await problem_of(answer, 503, "unavailable")
+        assert answer.headers["Retry-After"]
 
 
 async def test_ready_is_not_the_same_as_healthy() -> None:
@@ -485,14 +498,17 @@ def entry(cursor: int) -> FeedEntry:
 async def test_the_stream_goes_on_where_the_reader_left_off() -> None:
     store = SlowStore()
     store.entries = [entry(1), entry(2)]
-    async with running(store, heartbeat_seconds=0.1) as (url, _), session() as http:
-        async with http.get(f"{url}/v1/feed/stream", headers={"Last-Event-ID": "1"}) as answer:
-            assert answer.content_type == "text/event-stream"
-            assert [event["id"] for event in await events_of(answer, 1)] == ["2"]
-            store.entries.append(entry(3))
-            store.news.set()
-            (event,) = await events_of(answer, 1)
-            assert event["id"] == "3" and json.loads(event["data"])["project"] == "a\nid: 7\n\nb"
+    async with (
+        running(store, heartbeat_seconds=0.1) as (url, _),
+        session() as http,
+        http.get(f"{url}/v1/feed/stream", headers={"Last-Event-ID": "1"}) as answer,
+    ):
+        assert answer.content_type == "text/event-stream"
+        assert [event["id"] for event in await events_of(answer, 1)] == ["2"]
+        store.entries.append(entry(3))
+        store.news.set()
+        (event,) = await events_of(answer, 1)
+        assert event["id"] == "3" and json.loads(event["data"])["project"] == "a\nid: 7\n\nb"
 
 
 async def test_a_revoked_token_ends_its_stream() -> None:
