@@ -199,11 +199,14 @@ class Remediator:
         report = (await project.scan(project.base)).model_copy(update={"supplied": given.findings})
         return _chosen(report.known[: len(given.findings)] if given.findings else report.findings, words)
 
-    async def replay(self, bundle: Path, *, source: str | None = None, playbook: str | None = None) -> ReplayReport:
+    async def replay(
+        self, bundle: Path, *, source: str | None = None, playbook: str | None = None, own_recipe: bool = False
+    ) -> ReplayReport:
         """Run a bundle's proof again and compare. Raises EvidenceError where the bundle is damaged."""
         from remediator.engine.replay import replay_bundle
 
-        return await replay_bundle(bundle, self.settings, self.registry, self.note, source=source, playbook=playbook)
+        chosen = {"source": source, "playbook": playbook, "own_recipe": own_recipe}
+        return await replay_bundle(bundle, self.settings, self.registry, self.note, **chosen)  # type: ignore[arg-type]
 
     # -- what was done -------------------------------------------------------------------------------------------------
 

@@ -117,6 +117,18 @@ class SinkError(RemediatorError):
     transient = True
 
 
+class AuthError(RemediatorError):
+    """A server refused who we are: the token or the signing key."""
+
+    exit_code = 4
+
+
+class ConflictError(RemediatorError):
+    """A server's state forbids it: a lease is held by another, or something is decided already."""
+
+    exit_code = 7
+
+
 class LlmError(RemediatorError):
     """A model could not be asked, or its answer is of no use. `charged_tries` tries may have to be paid nevertheless."""
 

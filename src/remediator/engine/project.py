@@ -160,6 +160,11 @@ class Project:
         """Return why there is no baseline, or an empty string."""
         return self._unprepared.message if self._unprepared else ""
 
+    @property
+    def recipe(self) -> Recipe | None:
+        """Return how the project is built and tested, once that was found out."""
+        return None if self._baseline is None else self._baseline.recipe
+
     async def use_recipe(self, known: Recipe) -> None:
         """Measure the base with a recipe that is already known (a replay)."""
         provider = self.provider()

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from remediator.artefacts import ArtefactStore
 from remediator.contracts import Tree
@@ -22,6 +21,7 @@ from remediator.evidence.scrub import Scrubber
 from remediator.git import GitStore, ImportedFile
 from remediator.playbook import Playbook, Use, check_playbook, load_playbook, parse_playbook, playbook_names
 from remediator.recipe.hints import Hints
+from remediator.records.recipe import Recipe
 from remediator.records.verdict import Check, Verdict
 from remediator.registry import Registry
 from remediator.settings import Settings
@@ -32,13 +32,23 @@ class Replayer:
     """A judge for `evidence.replay` that works with this machine's plugins and sandbox."""
 
     def __init__(
-        self, settings: Settings, registry: Registry, note: Callable[..., None], *, source: str | None, playbook: str | None
+        self,
+        settings: Settings,
+        registry: Registry,
+        note: Callable[..., None],
+        *,
+        source: str | None,
+        playbook: str | None,
+        own_recipe: bool = False,
     ) -> None:
         self._settings = settings
         self._registry = registry
         self._note = note
         self._source = source
         self._playbook = playbook
+        self._own_recipe = own_recipe
+        self.same_recipe = True
+        """Whether the project was built and tested as the bundle says, once it was judged."""
 
     async def __call__(self, request: ReplayRequest) -> Verdict:
         """Judge the patch of a bundle in fresh sandboxes."""
@@ -56,13 +66,15 @@ class Replayer:
                 hints=Hints(),
                 note=self._note,
             )
-            if request.recipe is not None:
+            if request.recipe is not None and not self._own_recipe:
                 if ":" in request.recipe.image:
                     raise EvidenceError(f"the bundle's recipe names an image of this machine: {request.recipe.image[:80]}")
                 await project.use_recipe(request.recipe)
-            return await judge(
+            verdict = await judge(
                 project, request.finding, request.patch, request.required, self._on_check, reproducer=request.reproducer, replaying=True
             )
+            self.same_recipe = _same(request.recipe, project.recipe)
+            return verdict
 
     def _trusted(self, recorded: Playbook) -> Playbook:
         """Return the playbook to judge by. A stranger's may run nothing on this machine that ours would not."""
@@ -111,9 +123,16 @@ class Replayer:
 
 
 async def replay_bundle(
-    path: Path, settings: Settings, registry: Registry, note: Callable[..., None], *, source: str | None = None, playbook: str | None = None
+    path: Path,
+    settings: Settings,
+    registry: Registry,
+    note: Callable[..., None],
+    *,
+    source: str | None = None,
+    playbook: str | None = None,
+    own_recipe: bool = False,
 ) -> ReplayReport:
-    """Read a bundle, run its proof again, compare.
+    """Read a bundle, run its proof again, compare. With `own_recipe` how to build and test is found out here, not taken from the bundle.
 
     Raises UsageError where the path is no bundle, EvidenceError where the bundle is damaged or signed wrongly.
     """
@@ -122,8 +141,13 @@ async def replay_bundle(
             f"{path} is no bundle", hint="name a case, a bundle's folder, or its .tar.zst: remediator show CASE tells where it is"
         )
     bundle = await asyncio.to_thread(read, path, TrustedKeys.load(settings.state / "keys"))
-    judged_by: Any = Replayer(settings, registry, note, source=source, playbook=playbook)
-    return await replay(bundle, judged_by, scrub=Scrubber(paths={str(settings.state): "state"}))
+    judged_by = Replayer(settings, registry, note, source=source, playbook=playbook, own_recipe=own_recipe)
+    report = await replay(bundle, judged_by, scrub=Scrubber(paths={str(settings.state): "state"}))
+    return report.model_copy(update={"same_recipe": judged_by.same_recipe})
+
+
+def _same(recorded: Recipe | None, used: Recipe | None) -> bool:
+    return (recorded and recorded.identity()) == (used and used.identity())
 
 
 def _judges_alike(one: Playbook, other: Playbook) -> bool:

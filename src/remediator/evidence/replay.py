@@ -72,6 +72,8 @@ class ReplayReport(Record):
     notes: tuple[str, ...] = ()
     recorded_digest: str = ""
     replayed_digest: str = ""
+    same_recipe: bool = True
+    """Whether the project was built and tested as the bundle says."""
 
     @property
     def agreed(self) -> bool:

@@ -11,7 +11,7 @@ from remediator.records.record import Record
 
 
 class Answer(Record):
-    """The answer to a verb. `id` is what was made or found, `duplicate` that it was there before, `ledger_index` its place in the ledger."""
+    """The answer to a verb. `id` is what was made or found, `duplicate` that it was there before, `ledger_index` its ledger entry."""
 
     verb: str
     id: str

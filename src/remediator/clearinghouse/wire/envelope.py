@@ -79,9 +79,20 @@ def _parsed(payload: bytes) -> tuple[Request, Record]:
         raise RefusedError(Problem.bad_request, f"{place}: {first['msg'][:300]}", hint="see the protocol's schema of this verb") from error
     except (ValueError, RecursionError) as error:
         raise RefusedError(Problem.bad_request, "the payload is not JSON") from error
+    if _has_nul(request.body):
+        # Databases cannot hold it as text, and no honest text has it.
+        raise RefusedError(Problem.bad_request, "a text has the character U+0000")
     if request.protocol != PROTOCOL:
         raise RefusedError(Problem.bad_request, f"this clearinghouse speaks {PROTOCOL}")
     return request, body
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_has_nul(each) for pair in value.items() for each in pair)
+    return isinstance(value, list | tuple) and any(map(_has_nul, value))
 
 
 def sign_head(head: TreeHead, key: SigningKey) -> SignedHead:

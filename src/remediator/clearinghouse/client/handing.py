@@ -1,0 +1,92 @@
+"""From a submission to what the protocol asks of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from remediator.clearinghouse.client.outbox import Item, Outbox, idempotency_key
+from remediator.clearinghouse.wire.identity import project as normalised
+from remediator.clearinghouse.wire.terms import Tlp, Verb
+from remediator.clearinghouse.wire.verbs import FixBody
+from remediator.errors import UsageError
+from remediator.evidence.examine import Bundle
+from remediator.records.finding import Finding
+from remediator.records.patch import Patch
+from remediator.records.record import digest_of
+from remediator.records.source import Source, SourceKind
+from remediator.records.submission import Submission
+from remediator.records.verdict import Verdict
+
+_ALIAS_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/-")
+
+
+def project_of(source: Source, given: str = "") -> str:
+    """Return what others know the project as. Raises UsageError for a folder of this machine, which nobody else knows."""
+    if given:
+        try:
+            return normalised(given)
+        except ValueError as error:
+            raise UsageError(str(error), hint="a purl such as pkg:pypi/NAME, or the URL of a repository") from error
+    if source.kind is SourceKind.path:
+        raise UsageError(
+            "a folder of this machine has no name that others know", hint="name the project: --project pkg:pypi/NAME, or its URL"
+        )
+    return normalised(source.uri)
+
+
+def flaw_of(source: Source, finding: Finding, project: str) -> dict[str, Any]:
+    """Return what identifies and describes a finding's flaw. What is longer than the protocol takes is cut; only words are ever cut."""
+    aliases = [each for each in finding.aliases if 3 <= len(each) <= 100 and set(each) <= _ALIAS_CHARACTERS and each[0].isalnum()]
+    if finding.scanner == "advisory" and finding.rule_id not in aliases and 3 <= len(finding.rule_id) <= 100:
+        aliases += [finding.rule_id] if set(finding.rule_id) <= _ALIAS_CHARACTERS and finding.rule_id[0].isalnum() else []
+    return {
+        "project": project,
+        "version": source.version[:500],
+        "commit": source.commit if source.kind is SourceKind.git else "",
+        "path": _clean(finding.path)[:4096],
+        "cwe": sorted({cwe for cwe in finding.cwe if 0 < cwe < 100_000})[:20],
+        "snippet": _clean(finding.snippet)[:20_000],
+        "aliases": sorted(set(aliases))[:50],
+        "severity": finding.severity.value,
+        "title": (_clean(finding.headline) or finding.rule_id or "flaw")[:500],
+        "details": _clean(finding.message)[:20_000],
+        "references": [_clean(each)[:1000] for each in finding.references][:50],
+        "line": finding.location.start_line if finding.location else 0,
+    }
+
+
+def fix_body(
+    submission_id: str, source: Source, finding: Finding, patch: Patch, verdict: Verdict, archive: bytes, project: str
+) -> dict[str, Any]:
+    """Return the body of submit-fix."""
+    level = int(verdict.level) if verdict.level is not None else 0
+    body = {
+        "flaw": flaw_of(source, finding, project),
+        "submission_id": submission_id,
+        "patch_id": patch.id,
+        "bundle": digest_of(archive),
+        "bundle_bytes": len(archive),
+        "claimed_level": level,
+    }
+    return FixBody.model_validate(body).as_json()
+
+
+def put_fix(
+    outbox: Outbox, place: str, bundle: Bundle, archive: bytes, *, project: str = "", tlp: Tlp = Tlp.amber, embargo_days: int = 0
+) -> Item:
+    """Put the bundle's fix into the outbox, once. Raises UsageError where none is proven, or the project has no name."""
+    patch, verdict = bundle.patch, bundle.verdict
+    if patch is None or verdict is None or not verdict.sufficient:
+        raise UsageError(f"{bundle.case_id} has no proven fix to hand over", hint=f"remediator why {bundle.case_id}")
+    submission_id = Submission.identify(bundle.source, bundle.finding, patch, verdict)
+    named = project_of(bundle.source, project)
+    body = fix_body(submission_id, bundle.source, bundle.finding, patch, verdict, archive, named)
+    key = idempotency_key("submit-fix", submission_id, body["bundle"], named, tlp.value)
+    until = datetime.now(UTC) + timedelta(days=embargo_days) if embargo_days else None
+    return outbox.put(place, Verb.submit_fix, body, key=key, subject=submission_id, tlp=tlp, embargo_until=until, blob=archive)
+
+
+def _clean(text: str) -> str:
+    # What no database holds as text, and no honest text has.
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")

@@ -1,0 +1,115 @@
+"""assess, supersede, revoke, lift, receipt: what becomes of what was submitted."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+
+from remediator.clearinghouse.store import schema
+from remediator.clearinghouse.store.batch import Batch, Row
+from remediator.clearinghouse.store.calls import Call, not_found
+from remediator.clearinghouse.store.publishing import aliases_of, is_visible, release_flaw
+from remediator.clearinghouse.wire.answers import Answer, Assessment
+from remediator.clearinghouse.wire.envelope import RefusedError
+from remediator.clearinghouse.wire.terms import FixState, Problem
+from remediator.clearinghouse.wire.verbs import AssessBody, LiftBody, ReceiptBody, RevokeBody, SupersedeBody
+from remediator.records.record import canonical_json
+
+
+async def assess(batch: Batch, call: Call) -> Answer:
+    """Keep an opinion on a flaw or a fix; a later one of the same organisation takes its place."""
+    body: AssessBody = call.body
+    fix = await batch.fix(body.subject) if body.subject.startswith("fix-") else None
+    await batch.fetch_flaws([fix["flaw_id"] if fix is not None else body.subject])
+    flaw = batch.flaw(fix["flaw_id"] if fix is not None else body.subject)
+    if flaw is None or not is_visible(batch, call.caller, flaw, fix):
+        raise not_found()
+    told = Assessment(
+        organisation=call.organisation,
+        subject=fix["id"] if fix is not None else flaw["id"],
+        opinion=body.opinion,
+        reason=body.reason,
+        tests_passed=body.tests_passed,
+        evidence=body.evidence,
+        at=batch.now,
+    )
+    doc = canonical_json(told.as_json()).decode("ascii")
+    if not await batch.change(schema.assessments, {"subject": told.subject, "organisation": call.organisation}, doc=doc, at=batch.at):
+        batch.insert(schema.assessments, {"subject": told.subject, "organisation": call.organisation, "doc": doc, "at": batch.at})
+    index = batch.record("assessment", told.subject, told.as_json())
+    return call.answer(told.subject, body.opinion, ledger_index=index)
+
+
+async def supersede(batch: Batch, call: Call) -> Answer:
+    """Put one's own fix in the place of another of one's own. Where the old one is out, the new one must be proven."""
+    body: SupersedeBody = call.body
+    old, new = await _own_fix(batch, call, body.fix_id), await _own_fix(batch, call, body.by)
+    if old["id"] == new["id"] or old["flaw_id"] != new["flaw_id"]:
+        raise RefusedError(Problem.state_conflict, "a fix is superseded by another fix of the same flaw")
+    if old["state"] == FixState.verified and new["state"] != FixState.verified:
+        raise RefusedError(Problem.state_conflict, f"the new fix is {new['state']}, not verified", hint="wait until it is validated")
+    _still_stands(old)
+    return await _withdraw(batch, call, old, FixState.superseded, superseded_by=new["id"], reason=body.reason)
+
+
+async def revoke(batch: Batch, call: Call) -> Answer:
+    """Take a fix back; who pulled it is told by the feed. An admin may revoke anybody's."""
+    body: RevokeBody = call.body
+    row = await _own_fix(batch, call, body.fix_id)
+    _still_stands(row)
+    return await _withdraw(batch, call, row, FixState.revoked, revoked_reason=body.reason, reason=body.reason)
+
+
+def _still_stands(row: Row) -> None:
+    if row["state"] in (FixState.revoked, FixState.superseded):
+        raise RefusedError(Problem.state_conflict, f"the fix is {row['state']} already")
+
+
+async def _withdraw(batch: Batch, call: Call, row: Row, state: FixState, *, reason: str, **values: str) -> Answer:
+    was_out = row["published_at"] is not None
+    await batch.change_fix(row, state=state.value, **values)
+    await batch.change(schema.jobs, {"fix_id": row["id"]}, state="done")
+    value = {"fix": row["id"], "state": state.value, "by": call.organisation, "reason": reason, "superseded_by": row["superseded_by"]}
+    index = batch.record(state.value, row["id"], value)
+    flaw = batch.flaw(row["flaw_id"])
+    if was_out and flaw is not None:
+        await batch.publish(state.value, row, flaw, aliases_of(flaw), index)
+    return call.answer(row["id"], state, ledger_index=index)
+
+
+async def lift(batch: Batch, call: Call) -> Answer:
+    """Agree to end an embargo. It ends when everybody who asked for one agreed; an admin ends it at once."""
+    body: LiftBody = call.body
+    await batch.fetch_flaws([body.flaw_id])
+    flaw = batch.flaw(body.flaw_id)
+    if flaw is None or not (call.caller.is_admin or call.organisation in batch.witnesses[flaw["id"]]):
+        raise not_found()
+    if not flaw["embargoed"]:
+        return call.answer(flaw["id"], "lifted", duplicate=True)
+    await batch.change(schema.witnesses, {"flaw_id": flaw["id"], "organisation": call.organisation}, agreed=1)
+    table = schema.witnesses.c
+    where = (table.flaw_id == flaw["id"], table.embargo_until.is_not(None), table.agreed == 0)
+    left = (await batch.connection.execute(select(func.count()).select_from(schema.witnesses).where(*where))).scalar_one()
+    if left and not call.caller.is_admin:
+        index = batch.record("lift-agreed", flaw["id"], {"flaw": flaw["id"], "organisation": call.organisation, "reason": body.reason})
+        return call.answer(flaw["id"], "agreed", ledger_index=index)
+    index = await release_flaw(batch, flaw, f"agreed: {body.reason}"[:300])
+    return call.answer(flaw["id"], "lifted", ledger_index=index)
+
+
+async def receipt(batch: Batch, call: Call) -> Answer:
+    """Note what became of a fix somewhere."""
+    body: ReceiptBody = call.body
+    row = await batch.fix(body.fix_id)
+    flaw = None if row is None else batch.flaw(row["flaw_id"])
+    if row is None or flaw is None or not is_visible(batch, call.caller, flaw, row):
+        raise not_found()
+    told = {"fix_id": row["id"], "outcome": body.outcome, "reason": body.reason, "count": body.count}
+    batch.insert(schema.receipts, {"organisation": call.organisation, "key": call.request.key, "at": batch.at, **told})
+    return call.answer(row["id"], body.outcome, ledger_index=batch.record("receipt", row["id"], told))
+
+
+async def _own_fix(batch: Batch, call: Call, fix_id: str) -> Row:
+    row = await batch.fix(fix_id)
+    if row is None or not (call.caller.is_admin or row["organisation"] == call.organisation):
+        raise not_found()
+    return row

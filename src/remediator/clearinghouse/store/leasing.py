@@ -1,0 +1,167 @@
+"""lease, renew, release, opt-out: who scans a project, so that nobody else does at the same time.
+
+Fencing as in Kleppmann, "How to do distributed locking" (2016): each grant on a project has a number that grows, and what comes with
+an older one is refused, however late it comes.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from remediator.clearinghouse.store import schema
+from remediator.clearinghouse.store.batch import Batch, Row
+from remediator.clearinghouse.store.calls import Call, identify, not_found
+from remediator.clearinghouse.store.schema import micros, moment
+from remediator.clearinghouse.wire.answers import Answer
+from remediator.clearinghouse.wire.answers import Lease as LeaseRecord
+from remediator.clearinghouse.wire.envelope import RefusedError
+from remediator.clearinghouse.wire.identity import project as normalised
+from remediator.clearinghouse.wire.terms import Problem
+from remediator.clearinghouse.wire.verbs import LeaseBody, OptOutBody, ReleaseBody, RenewBody
+
+
+def spelled(text: str) -> str:
+    """Return a project's one spelling. Raises RefusedError."""
+    try:
+        return normalised(text)
+    except ValueError as error:
+        raise RefusedError(Problem.bad_request, f"project: {error}", hint="a purl, or the URL of a repository") from error
+
+
+async def lease(batch: Batch, call: Call) -> Answer:
+    """Grant a lease, unless the maintainer opted out or another's lease holds on an overlapping scope. Raises RefusedError."""
+    body: LeaseBody = call.body
+    project = spelled(body.project)
+    out = await batch.one(schema.opt_outs, project=project)
+    if out is not None and (out["until"] is None or out["until"] > batch.at):
+        raise RefusedError(Problem.opted_out, f"the maintainer does not want {project} scanned", hint=f"contact: {out['contact'][:200]}")
+    for held in await _live(batch, project):
+        if held["organisation"] != call.organisation and _overlap(json.loads(held["scope"]), body.scope):
+            until = moment(held["expires_at"])
+            left = max(1, int((until - batch.now).total_seconds()))
+            hint = f"held until {until.isoformat()}" + (f", contact: {held['contact'][:200]}" if held["contact"] else "")
+            raise RefusedError(Problem.lease_held, f"{project} is leased to another organisation", hint=hint, retry_after_seconds=left)
+    fence = await batch.one(schema.fences, project=project)
+    fencing = 1 if fence is None else fence["last"] + 1
+    if fence is None:
+        batch.insert(schema.fences, {"project": project, "last": fencing})
+    else:
+        await batch.change(schema.fences, {"project": project}, last=fencing)
+    row = batch.insert(
+        schema.leases,
+        {
+            "id": identify("lease", project, str(fencing)),
+            "project": project,
+            "organisation": call.organisation,
+            "contact": body.contact,
+            "commits": body.commits,
+            "scope": json.dumps(list(body.scope)),
+            "fencing": fencing,
+            "granted_at": batch.at,
+            "expires_at": micros(batch.now + timedelta(seconds=body.ttl_seconds)),
+            "released_at": None,
+        },
+    )
+    index = batch.record("lease", row["id"], {**lease_record(row).as_json()})
+    return call.answer(row["id"], "granted", ledger_index=index, lease=lease_record(row).as_json())
+
+
+async def renew(batch: Batch, call: Call) -> Answer:
+    """Keep a lease that still holds."""
+    body: RenewBody = call.body
+    row = await _own(batch, call, body.lease_id, body.fencing)
+    row["expires_at"] = max(row["expires_at"], micros(batch.now + timedelta(seconds=body.ttl_seconds)))
+    await batch.change(schema.leases, {"id": row["id"]}, expires_at=row["expires_at"])
+    index = batch.record("lease-renewed", row["id"], lease_record(row).as_json())
+    return call.answer(row["id"], "granted", ledger_index=index, lease=lease_record(row).as_json())
+
+
+async def release(batch: Batch, call: Call) -> Answer:
+    """Give a lease back."""
+    body: ReleaseBody = call.body
+    row = await _own(batch, call, body.lease_id, body.fencing)
+    row["released_at"] = batch.at
+    await batch.change(schema.leases, {"id": row["id"]}, released_at=batch.at)
+    index = batch.record("lease-released", row["id"], lease_record(row).as_json())
+    return call.answer(row["id"], "released", ledger_index=index, lease=lease_record(row).as_json())
+
+
+async def opt_out(batch: Batch, call: Call) -> Answer:
+    """Note a maintainer's wish. Only who made it, or an admin, takes it back or changes it."""
+    body: OptOutBody = call.body
+    project = spelled(body.project)
+    before = await batch.one(schema.opt_outs, project=project)
+    if before is not None and before["organisation"] != call.organisation and not call.caller.is_admin:
+        raise RefusedError(Problem.forbidden, "another organisation spoke for this project before")
+    if body.withdraw and before is None:
+        raise not_found()
+    values = {
+        "organisation": call.organisation,
+        "contact": body.contact,
+        "reason": body.reason,
+        "until": batch.at if body.withdraw else (None if body.until is None else micros(body.until)),
+        "at": batch.at,
+    }
+    if before is None:
+        batch.insert(schema.opt_outs, {"project": project, **values})
+    else:
+        await batch.change(schema.opt_outs, {"project": project}, **values)
+    object_id = identify("optout", project)
+    state = "withdrawn" if body.withdraw else "opted-out"
+    index = batch.record("opt-out", object_id, {"project": project, "state": state, "organisation": call.organisation})
+    return call.answer(object_id, state, ledger_index=index, project=project)
+
+
+async def check_lease(batch: Batch, call: Call, project: str, lease_id: str | None, fencing: int | None) -> None:
+    """Raise RefusedError where a lease was named that does not hold any more. Who names none is not asked for one."""
+    if lease_id is None and fencing is None:
+        return
+    if lease_id is None or fencing is None:
+        raise RefusedError(Problem.bad_request, "lease_id and fencing belong together")
+    row = await _own(batch, call, lease_id, fencing)
+    if row["project"] != spelled(project):
+        raise RefusedError(Problem.lease_stale, "that lease is for another project")
+
+
+async def _own(batch: Batch, call: Call, lease_id: str, fencing: int) -> Row:
+    row = await batch.one(schema.leases, id=lease_id)
+    if row is None or row["organisation"] != call.organisation:
+        raise not_found()
+    ended = row["released_at"] is not None or row["expires_at"] <= batch.at
+    if row["fencing"] != fencing or ended:
+        told = "it was released" if row["released_at"] is not None else "it expired" if ended else "its fencing token is another"
+        raise RefusedError(Problem.lease_stale, f"the lease does not hold: {told}", hint="take a new lease")
+    return row
+
+
+async def _live(batch: Batch, project: str) -> list[Row]:
+    await batch.flush()
+    table = schema.leases.c
+    where = (table.project == project, table.expires_at > batch.at, table.released_at.is_(None))
+    return [dict(row) for row in (await batch.connection.execute(select(schema.leases).where(*where))).mappings()]
+
+
+def _overlap(one: list[str], other: tuple[str, ...]) -> bool:
+    if not one or not other:
+        return True
+    return any(a == b or a.startswith(b.rstrip("/") + "/") or b.startswith(a.rstrip("/") + "/") for a in one for b in other)
+
+
+def lease_record(row: Row) -> LeaseRecord:
+    """Return a row as the wire has it."""
+    released = row["released_at"]
+    return LeaseRecord(
+        id=row["id"],
+        project=row["project"],
+        commits=row["commits"],
+        scope=tuple(json.loads(row["scope"])),
+        organisation=row["organisation"],
+        contact=row["contact"],
+        fencing=row["fencing"],
+        granted_at=moment(row["granted_at"]),
+        expires_at=moment(row["expires_at"]),
+        released_at=None if released is None else moment(released),
+    )

@@ -1,0 +1,1 @@
+"""Migrations, run when a store is opened."""

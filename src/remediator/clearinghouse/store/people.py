@@ -1,0 +1,339 @@
+"""Organisations, their API tokens, signing keys and sessions. Secrets are shown once, and kept as hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import delete, insert, select
+
+from remediator.clearinghouse.store import schema
+from remediator.clearinghouse.store.batch import Batch
+from remediator.clearinghouse.store.calls import Caller, identify
+from remediator.clearinghouse.store.database import Database
+from remediator.clearinghouse.store.schema import micros, moment
+from remediator.clearinghouse.store.writer import Writer
+from remediator.clearinghouse.wire.answers import Organisation
+from remediator.clearinghouse.wire.envelope import RefusedError
+from remediator.clearinghouse.wire.terms import Problem, Scope, Tier
+from remediator.errors import UsageError
+from remediator.evidence.keys import PublicKey
+
+_REMEMBERED_SECONDS = 1.0
+_LINK, _SESSION = timedelta(minutes=15), timedelta(hours=12)
+
+
+class TokenInfo(NamedTuple):
+    """A token, without its secret."""
+
+    id: str
+    organisation: str
+    scopes: tuple[str, ...]
+    label: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class KeyInfo(NamedTuple):
+    """A submitter's public key."""
+
+    keyid: str
+    organisation: str
+    line: str
+    added_at: datetime
+    not_after: datetime | None
+    revoked_at: datetime | None
+    reason: str
+    replaces: str
+
+    def refusal(self, now: datetime) -> RefusedError | None:
+        """Return why what it signs now is not taken, or None."""
+        if self.revoked_at is not None:
+            return RefusedError(Problem.key_revoked, f"the key {self.keyid} was revoked", hint="sign with another of your keys")
+        if self.not_after is not None and self.not_after <= now:
+            return RefusedError(Problem.key_expired, f"the key {self.keyid} has expired", hint="register a new key")
+        return None
+
+
+class People:
+    """Part of the store: who may ask, and how they are known."""
+
+    def __init__(self, database: Database, writer: Writer, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._writer = writer
+        self._clock = clock
+        self._callers: dict[str, tuple[float, Caller, int | None]] = {}
+        self._keys: dict[str, tuple[float, KeyInfo | None]] = {}
+
+    # -- organisations -------------------------------------------------------------------------------------------------
+
+    async def add_organisation(self, name: str, tier: Tier, contact: str = "") -> Organisation:
+        """Add an organisation. Raises UsageError where the name is taken."""
+        name = name.strip()
+        if not 0 < len(name) <= 300 or not name.isprintable():
+            raise UsageError("an organisation's name has 1 to 300 printable characters")
+
+        async def work(batch: Batch) -> Organisation:
+            found = Organisation(id=identify("org", name), name=name, tier=tier, contact=contact[:500], created_at=batch.now)
+            if await batch.one(schema.organisations, id=found.id) is not None:
+                raise UsageError(f"there is an organisation {name!r} already", hint="remediator clearinghouse organisation list")
+            row = {**found.model_dump(exclude={"created_at"}), "tier": tier.value, "created_at": batch.at, "disabled": 0}
+            batch.insert(schema.organisations, row)
+            batch.record("organisation", found.id, found.as_json())
+            return found
+
+        made: Organisation = await self._writer.do(work)
+        return made
+
+    async def organisations(self) -> list[Organisation]:
+        """Return all organisations, by name."""
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(select(schema.organisations).order_by(schema.organisations.c.name))).mappings()
+            return [_organisation(dict(row)) for row in rows]
+
+    async def organisation(self, organisation_id: str) -> Organisation | None:
+        """Return one organisation."""
+        return next((each for each in await self.organisations() if each.id == organisation_id), None)
+
+    async def disable_organisation(self, organisation_id: str) -> None:
+        """Shut an organisation out: its tokens and sessions are worth nothing from now on."""
+
+        async def work(batch: Batch) -> None:
+            if not await batch.change(schema.organisations, {"id": organisation_id}, disabled=1):
+                raise UsageError(f"no organisation {organisation_id!r}", hint="remediator clearinghouse organisation list")
+            batch.record("organisation", organisation_id, {"id": organisation_id, "disabled": True})
+
+        await self._writer.do(work)
+        self._callers.clear()
+
+    # -- tokens --------------------------------------------------------------------------------------------------------
+
+    async def create_token(
+        self, organisation: str, scopes: Iterable[Scope], *, label: str = "", expires: datetime | None = None
+    ) -> tuple[str, str]:
+        """Return a token's id and its secret, which is shown this once. Raises UsageError."""
+        wanted = sorted({Scope(each).value for each in scopes})
+        if not wanted:
+            raise UsageError("a token needs a scope", hint="submit, assess, pull or admin")
+        token_id = f"{secrets.token_hex(8)}"
+        secret = f"rch_{token_id}_{secrets.token_urlsafe(32)}"
+
+        async def work(batch: Batch) -> None:
+            await _known(batch, organisation)
+            row = {"id": token_id, "organisation": organisation, "hash": _hash(secret), "scopes": " ".join(wanted), "label": label[:300]}
+            times = {"created_at": batch.at, "expires_at": None if expires is None else micros(expires), "revoked_at": None}
+            batch.insert(schema.tokens, {**row, **times})
+            batch.record("token", token_id, {"id": token_id, "organisation": organisation, "scopes": wanted})
+
+        await self._writer.do(work)
+        return token_id, secret
+
+    async def revoke_token(self, token_id: str) -> None:
+        """Revoke a token. Raises UsageError where there is none."""
+
+        async def work(batch: Batch) -> None:
+            if not await batch.change(schema.tokens, {"id": token_id}, revoked_at=batch.at):
+                raise UsageError(f"no token {token_id!r}", hint="remediator clearinghouse token list")
+            batch.record("token", token_id, {"id": token_id, "revoked": True})
+
+        await self._writer.do(work)
+        self._callers.clear()
+
+    async def tokens(self, organisation: str | None = None) -> list[TokenInfo]:
+        """Return tokens without their secrets."""
+        query = select(schema.tokens).order_by(schema.tokens.c.created_at)
+        if organisation is not None:
+            query = query.where(schema.tokens.c.organisation == organisation)
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        return [
+            TokenInfo(
+                row["id"],
+                row["organisation"],
+                tuple(row["scopes"].split()),
+                row["label"],
+                moment(row["created_at"]),
+                _maybe(row["expires_at"]),
+                _maybe(row["revoked_at"]),
+            )
+            for row in rows
+        ]
+
+    async def authenticate(self, secret: str) -> Caller:
+        """Return whose token it is. Raises RefusedError: unauthorised, in the same words whatever is wrong."""
+        digest, now = _hash(secret), self._clock()
+        kept = self._callers.get(digest)
+        if kept is not None and time.monotonic() - kept[0] < _REMEMBERED_SECONDS and (kept[2] is None or kept[2] > micros(now)):
+            return kept[1]
+        token_id = secret.split("_")[1] if secret.startswith("rch_") and secret.count("_") >= 2 else ""
+        tokens, organisations = schema.tokens.c, schema.organisations.c
+        query = select(schema.tokens, organisations.tier, organisations.disabled).where(
+            tokens.id == token_id[:100], organisations.id == tokens.organisation
+        )
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).mappings().first()
+        right = hmac.compare_digest(digest, row["hash"] if row is not None else "0" * 64)
+        over = row is not None and row["expires_at"] is not None and row["expires_at"] <= micros(now)
+        if row is None or not right or over or row["revoked_at"] is not None or row["disabled"]:
+            raise unauthorised()
+        caller = Caller(row["organisation"], Tier(row["tier"]), frozenset(Scope(each) for each in row["scopes"].split()), row["id"])
+        if len(self._callers) > 10_000:
+            self._callers.clear()
+        self._callers[digest] = (time.monotonic(), caller, row["expires_at"])
+        return caller
+
+    # -- keys ----------------------------------------------------------------------------------------------------------
+
+    async def add_key(self, organisation: str, line: str, *, not_after: datetime | None = None, replaces: str = "") -> str:
+        """Register a submitter's key; return its id. `replaces` revokes the key that it takes the place of. Raises UsageError."""
+        try:
+            key = PublicKey.parse(line)
+        except ValueError as error:
+            raise UsageError(f"the key cannot be read: {error}", hint="one line: ssh-ed25519 AAAA… [comment]") from error
+
+        async def work(batch: Batch) -> None:
+            await _known(batch, organisation)
+            if await batch.one(schema.keys, keyid=key.keyid) is not None:
+                raise UsageError(f"the key {key.keyid} is registered already, or was", hint="a key is used by one organisation, once")
+            if replaces and not await batch.change(
+                schema.keys, {"keyid": replaces, "organisation": organisation}, revoked_at=batch.at, reason="replaced"
+            ):
+                raise UsageError(f"this organisation has no key {replaces}")
+            row = {"keyid": key.keyid, "organisation": organisation, "line": key.line(), "added_at": batch.at, "reason": ""}
+            until = None if not_after is None else micros(not_after)
+            batch.insert(schema.keys, {**row, "not_after": until, "revoked_at": None, "replaces": replaces})
+            batch.record("key", key.keyid, {"keyid": key.keyid, "organisation": organisation, "line": key.line(), "replaces": replaces})
+
+        await self._writer.do(work)
+        self._keys.clear()
+        return key.keyid
+
+    async def revoke_key(self, keyid: str, reason: str = "") -> None:
+        """Revoke a key: nothing that it signs is taken from now on. Raises UsageError where there is none."""
+
+        async def work(batch: Batch) -> None:
+            if not await batch.change(schema.keys, {"keyid": keyid}, revoked_at=batch.at, reason=reason[:500]):
+                raise UsageError(f"no key {keyid}", hint="remediator clearinghouse key list")
+            batch.record("key", keyid, {"keyid": keyid, "revoked": True, "reason": reason[:500]})
+
+        await self._writer.do(work)
+        self._keys.clear()
+
+    async def keys(self, organisation: str | None = None) -> list[KeyInfo]:
+        """Return keys, revoked ones too."""
+        query = select(schema.keys).order_by(schema.keys.c.added_at)
+        if organisation is not None:
+            query = query.where(schema.keys.c.organisation == organisation)
+        async with self._database.reading() as connection:
+            return [_key(dict(row)) for row in (await connection.execute(query)).mappings()]
+
+    async def key(self, keyid: str) -> KeyInfo | None:
+        """Return a key, at most a second old."""
+        kept = self._keys.get(keyid)
+        if kept is not None and time.monotonic() - kept[0] < _REMEMBERED_SECONDS:
+            return kept[1]
+        async with self._database.reading() as connection:
+            row = (await connection.execute(select(schema.keys).where(schema.keys.c.keyid == keyid[:100]))).mappings().first()
+        found = None if row is None else _key(dict(row))
+        if len(self._keys) > 10_000:
+            self._keys.clear()
+        self._keys[keyid] = (time.monotonic(), found)
+        return found
+
+    # -- sessions ------------------------------------------------------------------------------------------------------
+
+    async def login_link(self, organisation: str, person: str, scopes: Iterable[Scope] = (Scope.pull,)) -> str:
+        """Return the secret of a link that logs in once, within 15 minutes."""
+        return await self._secret("link", organisation, person, tuple(scopes), _LINK)
+
+    async def redeem(self, secret: str) -> str:
+        """Use up a link; return a session's secret. Raises RefusedError: unauthorised."""
+
+        async def work(batch: Batch) -> tuple[str, str, tuple[Scope, ...]]:
+            row = await batch.one(schema.sessions, hash=_hash(secret), kind="link")
+            await batch.connection.execute(delete(schema.sessions).where(schema.sessions.c.hash == _hash(secret)))
+            if row is None or row["expires_at"] <= batch.at:
+                raise unauthorised()
+            return row["organisation"], row["person"], tuple(Scope(each) for each in row["scopes"].split())
+
+        organisation, person, scopes = await self._writer.do(work)
+        return await self._secret("session", organisation, person, scopes, _SESSION)
+
+    async def begin_session(self, caller: Caller, person: str = "") -> str:
+        """Return a session's secret for whoever showed a token."""
+        return await self._secret("session", caller.organisation, person, tuple(caller.scopes), _SESSION)
+
+    async def session(self, secret: str) -> Caller:
+        """Return whose session it is. Raises RefusedError: unauthorised."""
+        sessions, organisations = schema.sessions.c, schema.organisations.c
+        query = select(schema.sessions, organisations.tier).where(
+            sessions.hash == _hash(secret),
+            sessions.kind == "session",
+            sessions.expires_at > micros(self._clock()),
+            organisations.id == sessions.organisation,
+            organisations.disabled == 0,
+        )
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).mappings().first()
+        if row is None:
+            raise unauthorised()
+        scopes = frozenset(Scope(each) for each in row["scopes"].split())
+        return Caller(row["organisation"], Tier(row["tier"]), scopes, f"session:{row['person']}")
+
+    async def end_session(self, secret: str) -> None:
+        """Log out."""
+
+        async def work(batch: Batch) -> None:
+            await batch.connection.execute(delete(schema.sessions).where(schema.sessions.c.hash == _hash(secret)))
+
+        await self._writer.do(work)
+
+    async def _secret(self, kind: str, organisation: str, person: str, scopes: tuple[Scope, ...], lasts: timedelta) -> str:
+        secret = secrets.token_urlsafe(32)
+
+        async def work(batch: Batch) -> None:
+            await _known(batch, organisation)
+            await batch.connection.execute(delete(schema.sessions).where(schema.sessions.c.expires_at <= batch.at))
+            row = {"hash": _hash(secret), "kind": kind, "organisation": organisation, "person": person[:300]}
+            until = micros(batch.now + lasts)
+            await batch.connection.execute(insert(schema.sessions), [{**row, "scopes": " ".join(sorted(scopes)), "expires_at": until}])
+
+        await self._writer.do(work)
+        return secret
+
+
+async def _known(batch: Batch, organisation: str) -> None:
+    row = await batch.one(schema.organisations, id=organisation)
+    if row is None or row["disabled"]:
+        raise UsageError(f"no organisation {organisation[:100]!r}", hint="remediator clearinghouse organisation list")
+
+
+def unauthorised() -> RefusedError:
+    """Return the one answer to every token that is not taken."""
+    return RefusedError(Problem.unauthorised, "this token is not known, or not any more", hint="Authorization: Bearer rch_…")
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _maybe(stored: int | None) -> datetime | None:
+    return None if stored is None else moment(stored)
+
+
+def _organisation(row: dict[str, object]) -> Organisation:
+    return Organisation.model_validate({**row, "created_at": moment(int(str(row["created_at"]))), "disabled": bool(row["disabled"])})
+
+
+def _key(row: dict[str, object]) -> KeyInfo:
+    times = {name: _maybe(row[name]) for name in ("added_at", "not_after", "revoked_at")}  # type: ignore[arg-type]
+    return KeyInfo(**{**row, **times})  # type: ignore[arg-type]
+
+
+__all__ = ["KeyInfo", "People", "TokenInfo", "unauthorised"]

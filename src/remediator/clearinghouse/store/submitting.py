@@ -1,0 +1,248 @@
+"""submit-finding and submit-fix: many reports of one flaw become one record with many witnesses."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from remediator.clearinghouse.store import schema
+from remediator.clearinghouse.store.batch import Batch, Row
+from remediator.clearinghouse.store.calls import Call, identify
+from remediator.clearinghouse.store.leasing import check_lease
+from remediator.clearinghouse.store.schema import micros, moment
+from remediator.clearinghouse.wire.answers import Answer
+from remediator.clearinghouse.wire.envelope import RefusedError
+from remediator.clearinghouse.wire.identity import claims, fingerprints
+from remediator.clearinghouse.wire.identity import project as normalised
+from remediator.clearinghouse.wire.terms import FixState, Problem, Tlp
+from remediator.clearinghouse.wire.verbs import FindingBody, FixBody, FlawBody
+from remediator.records.record import canonical_json
+
+MOST_EMBARGO = timedelta(days=180)
+_SEVERITIES = ("critical", "high", "medium", "low", "info")
+_SCAN = "fix"
+
+
+def finding_id(organisation: str, prints: tuple[str, ...], scanner: str) -> str:
+    """Return the id of a report: the same from the same organisation and scanner."""
+    return identify("finding", organisation, scanner, *prints)
+
+
+def prepare_finding(batch: Batch, call: Call) -> None:
+    """Say what the request wants fetched."""
+    body: FindingBody = call.body
+    prints = _prints(body.flaw)
+    batch.want_prints.update(prints)
+    batch.want_findings.add(finding_id(call.organisation, prints, body.scanner))
+
+
+def prepare_fix(batch: Batch, call: Call) -> None:
+    """Say what the request wants fetched."""
+    body: FixBody = call.body
+    prints = _prints(body.flaw)
+    batch.want_prints.update(prints)
+    batch.want_findings.add(finding_id(call.organisation, prints, _SCAN))
+    batch.want_fixes.add(identify("fix", call.organisation, body.submission_id))
+    batch.want_blobs.add((body.bundle, call.organisation))
+
+
+async def submit_finding(batch: Batch, call: Call) -> Answer:
+    """Note a report."""
+    body: FindingBody = call.body
+    await check_lease(batch, call, body.flaw.project, body.lease_id, body.fencing)
+    flaw, witness, index, told = await witnessed(batch, call, body.flaw, body.scanner, body.rule_id)
+    return call.answer(witness["finding_id"], "noted", duplicate=index is None, ledger_index=index, flaw=flaw["id"], **told)
+
+
+async def submit_fix(batch: Batch, call: Call) -> Answer:
+    """Note a fix, and that it is to be validated. Raises RefusedError: blob-missing, blob-mismatch, lease-stale."""
+    body: FixBody = call.body
+    fix_id = identify("fix", call.organisation, body.submission_id)
+    if (before := batch.fixes.get(fix_id)) is not None:
+        if (before["bundle"], before["patch_id"]) != (body.bundle, body.patch_id):
+            raise RefusedError(
+                Problem.state_conflict, "this submission id came before with another bundle", hint="supersede the fix by a new one"
+            )
+        return call.answer(fix_id, before["state"], duplicate=True, flaw=before["flaw_id"])
+    size = batch.blobs.get((body.bundle, call.organisation))
+    if size is None:
+        raise RefusedError(Problem.blob_missing, "the bundle is not here yet", hint=f"PUT /v1/blobs/{body.bundle} first")
+    if size != body.bundle_bytes:
+        raise RefusedError(Problem.blob_mismatch, f"the bundle here has {size} bytes, not {body.bundle_bytes}")
+    await check_lease(batch, call, body.flaw.project, body.lease_id, body.fencing)
+    flaw, _, _, told = await witnessed(batch, call, body.flaw, _SCAN, "")
+    doc = _text(body.flaw)
+    row = {
+        "id": fix_id,
+        "flaw_id": flaw["id"],
+        "organisation": call.organisation,
+        "submission_id": body.submission_id,
+        "patch_id": body.patch_id,
+        "bundle": body.bundle,
+        "bundle_bytes": body.bundle_bytes,
+        "flaw_doc": doc,
+        "state": FixState.received.value,
+        "claimed_level": body.claimed_level,
+        "level": None,
+        "lines_changed": 0,
+        "fixed_version": body.fixed_version,
+        "superseded_by": "",
+        "revoked_reason": "",
+        "submitted_at": batch.at,
+        "updated_at": batch.at,
+        "published_at": None,
+        "patch": None,
+        "validation": None,
+    }
+    batch.fixes[fix_id] = batch.insert(schema.fixes, row)
+    job = {"fix_id": fix_id, "state": "queued", "validator": "", "fencing": 0, "lease_until": 0, "attempts": 0}
+    batch.insert(schema.jobs, {**job, "not_before": batch.at, "queued_at": batch.at})
+    index = batch.record("fix-received", fix_id, {"fix": fix_id, "organisation": call.organisation, "body": body.as_json()})
+    return call.answer(fix_id, FixState.received, ledger_index=index, flaw=flaw["id"], **told)
+
+
+async def witnessed(batch: Batch, call: Call, body: FlawBody, scanner: str, rule_id: str) -> tuple[Row, Row, int | None, dict[str, Any]]:
+    """Join a report to the flaw that it is about, or begin one.
+
+    Returns the flaw, the witness, the ledger's index (None where the report was here before), and remarks for the submitter.
+    """
+    prints = _prints(body)
+    own_id = finding_id(call.organisation, prints, scanner)
+    if (before := batch.findings.get(own_id)) is not None:
+        flaw = batch.flaw(before["flaw_id"])
+        if flaw is None:
+            raise RuntimeError(f"{own_id} is about a flaw that is not there")
+        return flaw, before, None, {}
+    embargo = _embargo(batch, call)
+    matched = _matched(batch, prints)
+    told: dict[str, Any] = {}
+    flaw = matched[0] if matched else _begin(batch, call, body, prints, embargo)
+    if matched:
+        told = _join(batch, call, flaw, body, embargo)
+        for other in matched[1:]:
+            # One reporter's word does not make two flaws of others one: only what nobody else has seen is merged.
+            if batch.witnesses[other["id"]] <= {call.organisation}:
+                await _merge(batch, other, flaw)
+    _known_by(batch, flaw, body, prints)
+    batch.witnesses[flaw["id"]].add(call.organisation)
+    witness = batch.insert(
+        schema.witnesses,
+        {
+            "finding_id": own_id,
+            "flaw_id": flaw["id"],
+            "organisation": call.organisation,
+            "scanner": scanner,
+            "rule_id": rule_id,
+            "doc": _text(body),
+            "tlp": call.request.tlp.value,
+            "embargo_until": embargo,
+            "agreed": 0,
+            "at": batch.at,
+        },
+    )
+    batch.findings[own_id] = witness
+    value = {"finding": own_id, "flaw": flaw["id"], "organisation": call.organisation, "scanner": scanner, "body": body.as_json()}
+    return flaw, witness, batch.record("finding", own_id, value), told
+
+
+def _embargo(batch: Batch, call: Call) -> int | None:
+    until = call.request.embargo_until
+    if until is None or until <= batch.now:
+        return None
+    if until > batch.now + MOST_EMBARGO:
+        raise RefusedError(
+            Problem.bad_request, f"embargo_until: at most {MOST_EMBARGO.days} days ahead", hint="a longer one must be renewed"
+        )
+    return micros(until)
+
+
+def _matched(batch: Batch, prints: tuple[str, ...]) -> list[Row]:
+    found = (batch.flaw(batch.prints[each]) for each in prints if each in batch.prints)
+    rows = {row["id"]: row for row in found if row is not None}
+    return sorted(rows.values(), key=lambda row: (row["first_seen"], row["id"]))
+
+
+def _begin(batch: Batch, call: Call, body: FlawBody, prints: tuple[str, ...], embargo: int | None) -> Row:
+    row = {
+        "id": identify("flaw", *prints),
+        "project": _project(body),
+        "doc": _text(body),
+        "tlp": call.request.tlp.value,
+        "embargo_until": embargo,
+        "embargoed": int(embargo is not None),
+        "lifted_at": None,
+        "first_seen": batch.at,
+        "updated_at": batch.at,
+        "merged_into": "",
+        "rank": severity_rank(body.severity),
+    }
+    batch.flaws[str(row["id"])] = batch.insert(schema.flaws, row)
+    return row
+
+
+def severity_rank(severity: str) -> int:
+    """Return where a flaw stands in the queue as long as nothing else is known of it; smaller is sooner."""
+    return 1_000_000 + 1_000 * _SEVERITIES.index(severity)
+
+
+def _join(batch: Batch, call: Call, flaw: Row, body: FlawBody, embargo: int | None) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    if flaw["embargoed"]:
+        # The latest date and the strictest mark hold; what was released stays released.
+        flaw["embargo_until"] = max(flaw["embargo_until"], embargo or 0)
+        flaw["tlp"] = max(flaw["tlp"], call.request.tlp.value, key=list(Tlp).index)
+    elif embargo is not None:
+        told["embargo"] = "not taken: others know of this flaw since " + moment(flaw["first_seen"]).date().isoformat()
+    doc = json.loads(flaw["doc"])
+    doc["aliases"] = sorted({*doc["aliases"], *(alias.upper() if alias[:3].upper() == "CVE" else alias for alias in body.aliases)})[:50]
+    doc["cwe"] = sorted({*doc["cwe"], *body.cwe})[:20]
+    worst = min(doc["severity"], body.severity, key=_SEVERITIES.index)
+    if _SEVERITIES.index(worst) < _SEVERITIES.index(doc["severity"]):
+        doc["severity"] = worst
+        flaw["rank"] = min(flaw["rank"], severity_rank(worst))
+    flaw["doc"] = canonical_json(doc).decode("ascii")
+    batch.touch(flaw)
+    return told
+
+
+async def _merge(batch: Batch, other: Row, flaw: Row) -> None:
+    other["merged_into"] = flaw["id"]
+    batch.touch(other)
+    for table in (schema.witnesses, schema.fixes, schema.aliases, schema.claims):
+        await batch.change(table, {"flaw_id": other["id"]}, flaw_id=flaw["id"])
+    for row in (*batch.findings.values(), *batch.fixes.values()):
+        if row["flaw_id"] == other["id"]:
+            row["flaw_id"] = flaw["id"]
+    batch.witnesses[flaw["id"]] |= batch.witnesses[other["id"]]
+    batch.record("flaw-joined", flaw["id"], {"flaw": flaw["id"], "joined": other["id"]})
+
+
+def _known_by(batch: Batch, flaw: Row, body: FlawBody, prints: tuple[str, ...]) -> None:
+    fresh = [each for each in prints if each not in batch.prints]
+    for each in fresh:
+        batch.prints[each] = flaw["id"]
+        batch.insert(schema.prints, {"print": each, "flaw_id": flaw["id"]})
+    for number, key in batch.epochs:
+        for claim in claims(fresh, key):
+            batch.insert(schema.claims, {"epoch": number, "claim": claim, "flaw_id": flaw["id"]})
+    for alias in sorted({alias.upper() for alias in body.aliases}):
+        (known,) = fingerprints(body.model_copy(update={"aliases": (alias,), "snippet": ""}))
+        if known in fresh:
+            batch.insert(schema.aliases, {"alias": alias, "flaw_id": flaw["id"]})
+
+
+def _prints(body: FlawBody) -> tuple[str, ...]:
+    _project(body)
+    return fingerprints(body)
+
+
+def _project(body: FlawBody) -> str:
+    try:
+        return normalised(body.project)
+    except ValueError as error:
+        raise RefusedError(Problem.bad_request, f"flaw.project: {error}", hint="a purl, or the URL of a repository") from error
+
+
+def _text(body: FlawBody) -> str:
+    return canonical_json({**body.as_json(), "project": _project(body)}).decode("ascii")
