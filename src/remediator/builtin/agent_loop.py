@@ -86,13 +86,19 @@ async def talk(llm: Llm, tools: Toolset, workspace: Workspace, prompts: Prompts,
             elif same > _SAME:
                 told = prompts.render("repeated")
             elif tools.is_pure(call.name):
-                told = await tools.call(call)
+                # Done again after a crash, but what is told stays what was told: the next question may be on its way already.
+                again = await tools.call(call)
+                told = await workspace.remembered(f"tool-{calls}", lambda again=again: _same(again))  # type: ignore[misc]
             else:
                 told = await workspace.remembered(f"tool-{calls}", lambda call=call: tools.call(call))  # type: ignore[misc]
             conversation.add(Message(role="tool", text=told, call_id=call.id))
         if tools.outcome is not None:
             return tools.outcome
     return GivenUp(ReasonCode.budget, f"{limits.steps} steps are used up")
+
+
+async def _same(told: str) -> str:
+    return told
 
 
 class _Conversation:
