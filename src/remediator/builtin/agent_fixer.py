@@ -30,7 +30,7 @@ class AgentFixer(Fixer):
     llms: tuple[str, ...] = Field(default=(), description="Models of the further candidates, in turn; `llm` where empty.")
     steps: int = Field(default=40, ge=1, le=500, description="Most answers of the model for one patch or one reproducer.")
     candidates_for_severe: int = Field(default=1, ge=1, le=16, description="How many work independently on high and critical findings.")
-    max_tokens: int = Field(default=4096, ge=256, description="Most tokens of one answer.")
+    max_tokens: int = Field(default=8192, ge=256, description="Most tokens of one answer.")
     context_bytes: int = Field(default=120_000, ge=8_000, description="Beyond this, the oldest tool results are left out.")
     temperature: float | None = Field(default=None, ge=0, le=2)
 
