@@ -11,6 +11,7 @@ from remediator.builtin.agent_desk import Desk
 from remediator.builtin.agent_loop import GivenUp, Limits, talk
 from remediator.builtin.agent_tools import FixDesk, ShowDesk, Submitted
 from remediator.builtin.prompts import Prompts, load_prompts, quoted
+from remediator.builtin.selector import selected
 from remediator.contracts import Attempt, Fixer, Workspace
 from remediator.records.finding import Finding, Severity
 from remediator.records.patch import Declined, Patch
@@ -77,6 +78,10 @@ class AgentFixer(Fixer):
             behaviour=outcome.behaviour,
             transform=f"model {self.llm}",
         )
+
+    async def choose(self, finding: Finding, diffs: Sequence[str], workspace: Workspace) -> int | str:
+        """Ask the model once, without telling it who wrote what or why."""
+        return await selected(workspace.llm(self.llm), _finding(finding), _contract(finding), diffs)
 
     async def _talked(self, prompts: Prompts, system: str, task: str, desk: Desk, workspace: Workspace) -> object:
         limits = Limits(self.steps, self.max_tokens, self.context_bytes, self.temperature)
