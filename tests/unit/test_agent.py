@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,96 @@ async def test_steps_are_limited(tmp_path: Path) -> None:
     declined, llm = await fixed(tmp_path, *[say("list"), say("read", path="shop/app.py")] * 9, steps=4)
     assert isinstance(declined, Declined) and declined.reason is ReasonCode.budget
     assert len(llm.prompts) == 4
+
+
+async def test_one_that_forgets_to_hand_in_is_judged_by_what_it_did(tmp_path: Path) -> None:
+    for forgetful in ([EDIT, *[Reply(text="All done!")] * 3], [say("list"), EDIT]):
+        patch, _ = await fixed(tmp_path, *forgetful, steps=len(forgetful))
+        assert isinstance(patch, Patch) and "+    return int(text)" in patch.diff
+    broken = say("edit", path="shop/app.py", old="eval(text)", new="int(text")
+    declined, _ = await fixed(tmp_path, broken, steps=1)
+    assert isinstance(declined, Declined) and declined.reason is ReasonCode.budget
+
+
+async def test_the_way_to_hand_in_is_named_by_its_own_name(tmp_path: Path) -> None:
+    llm = ScriptedLlm(replies=(Reply(text="hm"), Reply(text="hm"), Reply(text="hm")))
+    await AgentFixer().reproduce(FINDING, FakeWorkspace(FILES, tmp_path, models={"default": llm}))
+    assert "`submit_reproducer`" in told(llm)
+
+
+async def test_nothing_is_done_after_the_end(tmp_path: Path) -> None:
+    all_at_once = calls(
+        ("edit", {"path": "shop/app.py", "old": "eval(text)", "new": "int(text)"}),
+        ("submit", {"title": "t", "behaviour": "b"}),
+        ("give_up", {"reason": "needs-design", "detail": "d"}),
+    )
+    patch, llm = await fixed(tmp_path, all_at_once)
+    assert isinstance(patch, Patch) and len(llm.prompts) == 1
+
+
+async def test_a_patch_is_not_handed_in_beside_an_edit_that_was_not_made(tmp_path: Path) -> None:
+    half = calls(
+        ("edit", {"path": "shop/app.py", "old": "def load(text)", "new": "def load(text: str)"}),
+        ("edit", {"path": "shop/app.py", "old": "evil(text)", "new": "int(text)"}),
+        ("submit", {"title": "t", "behaviour": "b"}),
+    )
+    patch, llm = await fixed(tmp_path, half, EDIT, SUBMIT)
+    assert isinstance(patch, Patch) and "int(text)" in patch.diff
+    assert "your last edit was not done" in told(llm, 1)
+
+
+async def test_every_call_is_answered_before_anybody_speaks(tmp_path: Path) -> None:
+    many = calls(*[("read", {"path": "shop/app.py", "start": n}) for n in range(1, 21)])
+    end = say("give_up", reason="needs-design", detail="d")
+    _, llm = await fixed(tmp_path, many, many.model_copy(update={"stop": "length"}), end, steps=4)
+    for prompt in llm.prompts:
+        waiting: list[str] = []
+        for message in prompt.messages:
+            if message.role == "tool":
+                waiting.remove(message.call_id)
+            else:
+                assert not waiting
+                waiting = [call.id for call in message.tool_calls]
+        assert not waiting
+    assert "at most 16 calls" in told(llm)
+    assert "a call that was not whole is lost" in told(llm)
+    assert "1 more answers" not in told(llm, 1) and "3 more answers" in told(llm, 1)
+
+
+async def test_a_tool_called_by_a_longer_name_is_the_same_after_a_crash(tmp_path: Path) -> None:
+    replies = (say("functions.edit", path="shop/app.py", old="eval(text)", new="int(text)"), SUBMIT)
+    first = FakeWorkspace(FILES, tmp_path)
+    patch, llm = await fixed(tmp_path, *replies, workspace=first)
+    second = FakeWorkspace(FILES, tmp_path)
+    second.remembered_texts = first.remembered_texts
+    again, _ = await fixed(tmp_path, *replies, workspace=second)
+    assert isinstance(patch, Patch) and isinstance(again, Patch) and patch.diff == again.diff
+    assert llm.prompts[1].messages[1].tool_calls[0].name == "edit"
+
+
+async def test_taking_back_several_edits_is_no_circle(tmp_path: Path) -> None:
+    edits = [say("edit", path="shop/app.py", old=f"return {'x' * n}", new=f"return {'x' * (n + 1)}") for n in range(6)]
+    patch, _ = await fixed(tmp_path, *edits, *[say("undo")] * 6, EDIT, SUBMIT)
+    assert isinstance(patch, Patch) and "+    return int(text)" in patch.diff
+
+
+async def test_a_beginning_that_was_shortened_is_left_alone_for_a_while(tmp_path: Path) -> None:
+    files = {f"shop/f{n}.py": f"# {n}\n" + "x = 1\n" * 150 for n in range(40)}
+    replies = [say("read", path=f"shop/f{n}.py") for n in range(40)]
+    end = say("give_up", reason="needs-design", detail="d")
+    _, llm = await fixed(tmp_path, *replies, end, workspace=FakeWorkspace(files, tmp_path), context_bytes=40_000, steps=60)
+    prompts = llm.prompts
+    kept = sum(after.messages[: len(before.messages)] == before.messages for before, after in pairwise(prompts))
+    assert kept >= 30, "what a provider caches has to stay as it was in most answers"
+
+
+async def test_one_answer_that_is_too_long_leaves_out_all_before_it(tmp_path: Path) -> None:
+    files = {f"shop/f{n}.py": f"# {n}\n" + "x = 1\n" * 190 for n in range(16)}
+    many = calls(*[("read", {"path": f"shop/f{n}.py"}) for n in range(16)])
+    end = say("give_up", reason="needs-design", detail="d")
+    _, llm = await fixed(tmp_path, many, many, end, workspace=FakeWorkspace(files, tmp_path), context_bytes=20_000)
+    last = llm.prompts[-1].messages
+    assert all("left out" in message.text for message in last[2:18]) and not any("left out" in message.text for message in last[-16:])
 
 
 async def test_a_refusal_is_an_honest_no(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from remediator_anthropic.question import question_of
 
 from remediator.contracts import Message, Price, Prompt, Reply, ToolCall, ToolSpec
 from remediator.llm import TryAgainError, Usage
+from remediator.llm.answer_json import read_object
 from remediator.testing.conformance import LlmConformance
 from remediator.testing.llm_server import LlmServer
 
@@ -92,8 +93,14 @@ def test_a_tool_call_that_the_limit_cut_is_left_out() -> None:
 BROKEN = [
     {}, {"stop_reason": None, "content": []}, {"stop_reason": "end_turn"}, {"stop_reason": "end_turn", "content": "x"}, message(),
     message({"type": "tool_use", "id": "1", "name": "t", "input": '{"a'}), message({"type": "tool_use", "id": "", "name": "t", "input": {}}),
-    message({"type": "tool_use", "id": "1", "name": "t", "input": '{"a": NaN}'}), message({"type": "tool_use", "id": "1", "name": "t", "input": [1]}),
+    message({"type": "tool_use", "id": "1", "name": "t", "input": [1]}),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize("given", ['{"a": 1, "b": 1e999}', read_object('{"a": 1, "b": 1e999}')], ids=["streamed", "whole"])
+def test_arguments_that_json_cannot_hold_are_for_the_tool_to_answer(given: Any) -> None:
+    reply = answer_of(message({"type": "tool_use", "id": "1", "name": "t", "input": given}, stop_reason="tool_use")).reply
+    assert reply.tool_calls[0].arguments == {"a": 1, "b": "inf"}
 
 
 @pytest.mark.parametrize("document", BROKEN, ids=str)

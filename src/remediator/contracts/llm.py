@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from remediator.contracts.component import Component
-from remediator.records.record import Record, canonical_json
+from remediator.records.record import Record, canonical_json, plain
 from remediator.records.spend import Spend
 
 _FRAMING_TOKENS = 1024
@@ -30,6 +31,12 @@ class ToolCall(Record):
     id: str
     name: str
     arguments: dict[str, Any] = {}
+
+    @field_validator("arguments", mode="before")
+    @classmethod
+    def _plain(cls, arguments: Any) -> Any:
+        # They are journalled and sent back: what breaks there would end the work for a slip of the model's.
+        return plain(arguments) if isinstance(arguments, Mapping) else arguments
 
 
 class Message(Record):
