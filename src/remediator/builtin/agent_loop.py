@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 from remediator.builtin.prompts import Prompts
 from remediator.contracts import Llm, Message, Prompt, Reply, ToolCall, ToolSpec, Workspace
+from remediator.errors import LlmTooLongError
 from remediator.records.patch import ReasonCode
 from remediator.records.record import canonical_json
 
 _MOST_CALLS = 8
 _IDLE, _SAME = 3, 3
-_KEPT_MESSAGES = 8
+_KEPT_MESSAGES, _FEWEST_KEPT = 8, 2
 
 
 class GivenUp(NamedTuple):
@@ -55,15 +56,16 @@ async def talk(llm: Llm, tools: Toolset, workspace: Workspace, prompts: Prompts,
     conversation = _Conversation(task, limits.context_bytes)
     idle, calls, before, same = 0, 0, b"", 0
     for _ in range(limits.steps):
-        reply = await llm.complete(
-            Prompt(
-                system=system,
-                messages=conversation.messages(),
-                tools=tools.specs,
-                max_tokens=limits.max_tokens,
-                temperature=limits.temperature,
-            )
+        prompt = Prompt(
+            system=system,
+            messages=conversation.messages(),
+            tools=tools.specs,
+            max_tokens=limits.max_tokens,
+            temperature=limits.temperature,
         )
+        reply = await _asked(llm, prompt, conversation)
+        if reply is None:
+            continue
         conversation.answered(reply)
         if reply.stop == "refused":
             return GivenUp(ReasonCode.could_not_check, "the model refused to answer")
@@ -95,6 +97,17 @@ async def talk(llm: Llm, tools: Toolset, workspace: Workspace, prompts: Prompts,
     return GivenUp(ReasonCode.budget, f"{limits.steps} steps are used up")
 
 
+async def _asked(llm: Llm, prompt: Prompt, conversation: _Conversation) -> Reply | None:
+    """Return the reply; None where the question was too long for the model and has been shortened."""
+    try:
+        return await llm.complete(prompt)
+    except LlmTooLongError:
+        # `context_bytes` is a guess about a model that we do not know; its server knows.
+        if not conversation.shorten():
+            raise
+        return None
+
+
 class _Conversation:
     """The messages; where they get too long, the oldest results are left out and can be had again by calling again."""
 
@@ -102,6 +115,7 @@ class _Conversation:
         self._messages = [Message(role="user", text=task)]
         self._most = most_bytes
         self._shortened = 1
+        self._kept = _KEPT_MESSAGES
 
     def add(self, message: Message) -> None:
         self._messages.append(message)
@@ -109,11 +123,21 @@ class _Conversation:
     def answered(self, reply: Reply) -> None:
         # An answer without a word and without a call is refused by providers as a message of its own.
         text = reply.text or ("" if reply.tool_calls else "…")
-        self.add(Message(role="assistant", text=text, tool_calls=reply.tool_calls))
+        self.add(Message(role="assistant", text=text, tool_calls=reply.tool_calls, carried=reply.carried))
+
+    def shorten(self) -> bool:
+        """Make room for half of what is there now, sparing fewer of the latest messages. Return whether that made it shorter."""
+        before = self._size()
+        self._most = before // 2
+        self.messages()
+        while self._size() == before and self._kept > _FEWEST_KEPT:
+            self._kept //= 2
+            self.messages()
+        return self._size() < before
 
     def messages(self) -> tuple[Message, ...]:
         """Return what is sent. Once shortened, a message stays so: a beginning that does not change is read from the provider's cache."""
-        while self._size() > self._most and self._shortened < len(self._messages) - _KEPT_MESSAGES:
+        while self._size() > self._most and self._shortened < len(self._messages) - self._kept:
             old = self._messages[self._shortened]
             if old.role == "tool" and len(old.text) > 200:
                 self._messages[self._shortened] = old.model_copy(
@@ -123,4 +147,7 @@ class _Conversation:
         return tuple(self._messages)
 
     def _size(self) -> int:
-        return sum(len(message.text) + sum(len(str(call.arguments)) for call in message.tool_calls) for message in self._messages)
+        return sum(
+            len(message.text) + len(str(message.carried)) + sum(len(str(call.arguments)) for call in message.tool_calls)
+            for message in self._messages
+        )
