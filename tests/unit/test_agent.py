@@ -12,8 +12,8 @@ import pytest
 from remediator.builtin import agent_fixer, agent_loop
 from remediator.builtin.agent_fixer import AgentFixer
 from remediator.builtin.prompts import load_prompts, quoted
-from remediator.contracts import Attempt, Reply, ToolCall
-from remediator.errors import BudgetError
+from remediator.contracts import Attempt, Prompt, Reply, ToolCall
+from remediator.errors import BudgetError, LlmTooLongError
 from remediator.records import Acceptance, Declined, Finding, Location, Patch, ReasonCode, Reproducer, Severity, TestOutcome, TestRun
 from remediator.records.verdict import Check, CheckStatus, EvidenceLevel, Outcome, Verdict
 from remediator.testing.fake_llm import ScriptedLlm
@@ -306,6 +306,40 @@ async def test_what_was_told_before_a_crash_is_told_again_where_a_measurement_pr
         assert isinstance(made, Reproducer) and list(made.files) == ["test_b.py"]
         asked.append(llm.prompts[-1].messages[-1].text)
     assert "0.03s" in asked[0] and asked[0] == asked[1]
+
+
+class Small(ScriptedLlm):
+    """Takes only so many bytes."""
+
+    takes: int
+
+    async def complete(self, prompt: Prompt) -> Reply:
+        if prompt.size() > self.takes:
+            raise LlmTooLongError("too long")
+        return await super().complete(prompt)
+
+
+async def test_a_question_that_is_too_long_is_shortened_and_not_given_up(tmp_path: Path) -> None:
+    files = {**FILES, "a.txt": "word word word\n" * 100, "b.txt": "word word word\n" * 100}
+    script = (say("read", path="a.txt"), say("read", path="b.txt"), EDIT, SUBMIT)
+    plain = ScriptedLlm(replies=script)
+    await AgentFixer().fix(FINDING, FakeWorkspace(files, tmp_path, models={"default": plain}), ())
+    assert plain.prompts[2].size() > plain.prompts[1].size() + 1500
+    small = Small(replies=script, takes=plain.prompts[1].size() + 1500)
+    patch = await AgentFixer().fix(FINDING, FakeWorkspace(files, tmp_path, models={"default": small}), ())
+    assert isinstance(patch, Patch), patch
+    assert "characters left out" in small.prompts[2].messages[2].text and "word word" in small.prompts[2].messages[4].text
+
+
+async def test_a_task_that_is_too_long_by_itself_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(LlmTooLongError):
+        await AgentFixer().fix(FINDING, FakeWorkspace(FILES, tmp_path, models={"default": Small(replies=(), takes=10)}), ())
+
+
+async def test_what_the_provider_signed_stays_with_the_answer(tmp_path: Path) -> None:
+    signed = EDIT.model_copy(update={"carried": {"messages": [{"type": "thinking", "signature": "s"}]}})
+    _, llm = await fixed(tmp_path, signed, SUBMIT)
+    assert llm.prompts[1].messages[1].carried == signed.carried
 
 
 async def test_what_is_not_ours_stands_between_marks(tmp_path: Path) -> None:

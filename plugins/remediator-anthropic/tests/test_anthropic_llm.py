@@ -131,6 +131,24 @@ def test_writing_to_the_cache_is_never_counted_too_cheap() -> None:
     assert llm.price is not None and llm.price.dearest_input == Decimal(5)
 
 
-@pytest.mark.parametrize(("base", "path"), [("https://a.example", "v1/messages"), ("https://a.example/v1/", "messages")])
+def test_a_call_that_was_cut_does_not_go_back_with_its_thinking() -> None:
+    thinking = {"type": "thinking", "thinking": "hm", "signature": "s"}
+    unsigned = {"type": "thinking", "thinking": "cut"}
+    cut = {"type": "tool_use", "id": "2", "name": "t", "input": '{"path": "a'}
+    reply = answer_of(message(thinking, unsigned, {"type": "text", "text": " "}, cut, stop_reason="max_tokens")).reply
+    assert reply.carried == {"messages": [thinking]}
+
+
+def test_a_gateway_that_counts_nothing_is_not_believed() -> None:
+    usage = {"input_tokens": 0, "output_tokens": 0}
+    assert answer_of(message(stop_reason="end_turn", usage=usage)).usage is None
+    cached = {**usage, "cache_read_input_tokens": 9}
+    assert answer_of(message(stop_reason="end_turn", usage=cached)).usage == Usage(0, 9, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("base", "path"),
+    [("https://a.example", "v1/messages"), ("https://a.example/v1/", "messages"), ("https://a.example/v1/messages", "")],
+)
 def test_both_forms_of_the_address_work(base: str, path: str) -> None:
     assert AnthropicLlm(model="m", base_url=base).path() == path

@@ -6,14 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
+from remediator.builtin.agent_conversation import Conversation
 from remediator.builtin.prompts import Prompts
 from remediator.contracts import Llm, Message, Prompt, Reply, ToolCall, ToolSpec, Workspace
+from remediator.errors import LlmTooLongError
 from remediator.records.patch import ReasonCode
 from remediator.records.record import canonical_json
 
 _MOST_CALLS = 16
 _IDLE, _SAME = 3, 3
-_KEPT_MESSAGES = 8
 _TOLD_STEPS = (10, 3, 1)
 
 
@@ -64,19 +65,20 @@ class Limits(NamedTuple):
 
 async def talk(llm: Llm, tools: Toolset, workspace: Workspace, prompts: Prompts, system: str, task: str, limits: Limits) -> Any:
     """Return the toolset's outcome, or GivenUp. Raises LlmError and its kinds."""
-    conversation = _Conversation(task, limits.context_bytes)
+    conversation = Conversation(task, limits.context_bytes)
     calling = _Calling(tools, workspace, prompts)
     idle = 0
     for left in reversed(range(limits.steps)):
-        reply = await llm.complete(
-            Prompt(
-                system=system,
-                messages=conversation.messages(),
-                tools=tools.specs,
-                max_tokens=limits.max_tokens,
-                temperature=limits.temperature,
-            )
+        prompt = Prompt(
+            system=system,
+            messages=conversation.messages(),
+            tools=tools.specs,
+            max_tokens=limits.max_tokens,
+            temperature=limits.temperature,
         )
+        reply = await _asked(llm, prompt, conversation)
+        if reply is None:
+            continue
         reply = reply.model_copy(update={"tool_calls": tuple(tools.resolved(call) for call in reply.tool_calls)})
         conversation.answered(reply)
         if reply.stop == "refused":
@@ -147,51 +149,12 @@ async def _same(told: str) -> str:
     return told
 
 
-class _Conversation:
-    """The messages; where they get too long, the oldest results are left out and can be had again by calling again."""
-
-    def __init__(self, task: str, most_bytes: int) -> None:
-        self._messages = [Message(role="user", text=task)]
-        self._most = most_bytes
-        self._shortened = 1
-
-    def answered(self, reply: Reply) -> None:
-        """Add what the model said."""
-        # An answer without a word and without a call is refused by providers as a message of its own.
-        text = reply.text if reply.text.strip() else ("" if reply.tool_calls else "…")
-        self._messages.append(Message(role="assistant", text=text, tool_calls=reply.tool_calls))
-
-    def results(self, results: Sequence[Message]) -> None:
-        """Add what the tools told."""
-        self._messages += results
-
-    def noted(self, notes: Sequence[str]) -> None:
-        """Add what we have to say, behind the last result where there is one: between results and calls nothing may stand."""
-        text = "\n".join(notes)
-        if text and self._messages[-1].role == "tool":
-            last = self._messages.pop()
-            self._messages.append(last.model_copy(update={"text": f"{last.text}\n\n{text}"}))
-        elif text:
-            self._messages.append(Message(role="user", text=text))
-
-    def messages(self) -> tuple[Message, ...]:
-        """Return what is sent. Once shortened, a message stays so: a beginning that does not change is read from the provider's cache."""
-        if self._size() > self._most:
-            # What came since the last answer was never read. All before goes well below the limit, so that the beginning is changed once in
-            # many answers and not by each.
-            last = max((place for place, message in enumerate(self._messages) if message.role == "assistant"), default=0)
-            self._shorten(min(last, len(self._messages) - _KEPT_MESSAGES), self._most * 6 // 10)
-            self._shorten(last, self._most)
-        return tuple(self._messages)
-
-    def _shorten(self, end: int, most: int) -> None:
-        while self._size() > most and self._shortened < end:
-            old = self._messages[self._shortened]
-            if old.role == "tool" and len(old.text) > 200:
-                self._messages[self._shortened] = old.model_copy(
-                    update={"text": f"[{len(old.text)} characters left out; call again where needed]"}
-                )
-            self._shortened += 1
-
-    def _size(self) -> int:
-        return sum(len(message.text) + sum(len(str(call.arguments)) for call in message.tool_calls) for message in self._messages)
+async def _asked(llm: Llm, prompt: Prompt, conversation: Conversation) -> Reply | None:
+    """Return the reply; None where the question was too long for the model and has been shortened."""
+    try:
+        return await llm.complete(prompt)
+    except LlmTooLongError:
+        # `context_bytes` is a guess about a model that we do not know; its server knows.
+        if not conversation.make_room():
+            raise
+        return None

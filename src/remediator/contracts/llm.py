@@ -40,12 +40,16 @@ class ToolCall(Record):
 
 
 class Message(Record):
-    """One message. `user` and `assistant` have text, `assistant` may have tool calls, `tool` answers the call `call_id` with text."""
+    """One message. `user` and `assistant` have text, `assistant` may have tool calls, `tool` answers the call `call_id` with text.
+
+    `carried` is that of the reply which the message repeats.
+    """
 
     role: Literal["user", "assistant", "tool"]
     text: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     call_id: str = ""
+    carried: dict[str, Any] = {}
 
 
 class Prompt(Record):
@@ -67,12 +71,17 @@ class Prompt(Record):
 
 
 class Reply(Record):
-    """What came back, and what it cost. `stop` is `length` where the answer was cut at `max_tokens`."""
+    """What came back, and what it cost. `stop` is `length` where the answer was cut at `max_tokens`.
+
+    `carried` is what the provider wants to see again, unchanged, when the conversation goes on (signed thinking, say), by protocol.
+    Nobody else reads it; most providers refuse a tool's result that comes without it.
+    """
 
     text: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     stop: Literal["end", "tools", "length", "refused"] = "end"
     model: str = ""
+    carried: dict[str, Any] = {}
     spend: Spend = Spend()
 
 

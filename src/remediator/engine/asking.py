@@ -170,7 +170,7 @@ class JournalledLlm(Llm):
 
     def _blanked(self, message: Message) -> Message:
         calls = tuple(call.model_copy(update={"arguments": _each_text(call.arguments, self._redact)}) for call in message.tool_calls)
-        return message.model_copy(update={"text": self._redact(message.text), "tool_calls": calls})
+        return message.model_copy(update={"text": self._redact(message.text), "tool_calls": calls, "carried": {}})
 
 
 def _words(said: Message | Reply) -> bytes:
