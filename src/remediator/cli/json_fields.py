@@ -84,3 +84,6 @@ MATCH = (
     "timeline",
     "sentence",
 )
+ORGANISATION = ("id", "name", "tier", "contact", "disabled")
+TOKEN = ("id", "organisation", "scopes", "label", "created_at", "expires_at", "revoked_at")
+SUBMITTER_KEY = ("keyid", "organisation", "added_at", "not_after", "revoked_at", "reason")
