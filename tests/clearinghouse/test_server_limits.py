@@ -86,8 +86,11 @@ class SlowStore:
 
     flaws = fixes = epoch = fix
 
-    async def stats(self) -> dict[str, object]:
-        return {"fixes": {"verified": 2}, "flaws": 3}
+    async def ready(self) -> None:
+        await self.head()
+
+    async def stats(self) -> dict[str, int]:
+        return {"fixes_verified": 2, "flaws": 3}
 
     async def tick(self) -> int:
         self.ticks += 1
@@ -467,7 +470,7 @@ async def test_metrics_count_by_route_and_the_log_tells_no_id() -> None:
             assert (await http.get(f"{url}/metrics", headers={"X-Forwarded-For": "8.8.8.8"})).status == 403
     assert 'clearinghouse_requests_total{method="GET",route="/v1/fixes/{id}",status="404"} 1.0' in text
     assert 'clearinghouse_problems_total{code="not-found"} 1.0' in text
-    assert 'clearinghouse_stored{state="verified",what="fixes"} 2.0' in text
+    assert 'clearinghouse_stored{what="fixes_verified"} 2.0' in text
     told = json.dumps([line for line in logs if line["event"] == "request"]) + text
     assert "secret" not in told and TOKEN not in told and '"organisation": "org"' in told
 
