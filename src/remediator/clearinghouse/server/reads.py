@@ -135,7 +135,10 @@ async def leases(asked: Asked) -> web.Response:
 async def opt_outs(asked: Asked) -> web.Response:
     """List the projects whose maintainers want no scans."""
     cursor, limit = page_of(asked.request)
-    page = await asked.store.opt_outs(asked.caller, unquote(cursor), limit)
+    project = unquote(cursor)
+    if not project.isprintable():
+        raise RefusedError(Problem.bad_request, "cursor is what `next` said before")
+    page = await asked.store.opt_outs(asked.caller, project, limit)
     # Its cursor is a project's name, in any script: quoted, it is a cursor like the others.
     return paged(asked.request, page.items, quote(page.next, safe=""))
 
