@@ -39,6 +39,11 @@ def command() -> None:
 @click.option("--host", "hosts", multiple=True, metavar="NAME", help="A name that clients use for it. Repeat for several.")
 @click.option("--validators", type=click.IntRange(0, 64), default=1, show_default=True, help="How many validate in this process.")
 @click.option("--git-host", "git_hosts", multiple=True, metavar="HOST", help="A host to fetch repositories from. Repeat for several.")
+@click.option(
+    "--feeds",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder with KEV, EPSS and SSVC files; read anew each hour.",
+)
 @click.option("--certificate", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM chain for https.")
 @click.option("--private-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM key for https.")
 @pass_session
@@ -50,6 +55,7 @@ def serve(
     hosts: tuple[str, ...],
     validators: int,
     git_hosts: tuple[str, ...],
+    feeds: Path | None,
     certificate: Path | None,
     private_key: Path | None,
 ) -> int:
@@ -67,6 +73,7 @@ def serve(
         hosts=hosts,
         validators=validators,
         git_hosts=git_hosts,
+        feeds=feeds,
         certificate=certificate,
         private_key=private_key,
     )

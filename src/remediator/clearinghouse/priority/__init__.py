@@ -1,1 +1,1 @@
-"""What a flaw means to an operator: which of its components it touches, how urgent it is, and why."""
+"""What to mend first: CISA's BOD 26-04 table, fed by KEV, EPSS and SSVC files. Pure, but for reading files that the operator names."""

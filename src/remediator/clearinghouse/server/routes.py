@@ -21,7 +21,7 @@ PublicHandler = Callable[[web.Request, Desk], Awaitable[web.StreamResponse]]
 ANY = frozenset(Scope)
 SUBMIT = frozenset((Scope.submit,))
 PULL = frozenset((Scope.pull,))
-_TAKES_VERB = {Verb.assess: frozenset((Scope.assess,)), Verb.receipt: PULL}
+_TAKES_VERB = {Verb.assess: frozenset((Scope.assess,)), Verb.receipt: PULL | SUBMIT}
 
 
 class Route(NamedTuple):
