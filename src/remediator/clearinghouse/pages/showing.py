@@ -72,10 +72,12 @@ def visible(text: str) -> str:
 def _visible(text: str) -> Iterator[str]:
     marks = 0
     for char in text:
-        marks = marks + 1 if unicodedata.category(char) in ("Mn", "Me") else 0
+        category = unicodedata.category(char)
+        marks = marks + 1 if category in ("Mn", "Me") else 0
         # Variation selectors are marks too, and there are hundreds: text can be hidden in them.
         selector = "\ufe00" <= char <= "\ufe0f" or "\U000e0100" <= char <= "\U000e01ef"
-        if marks > _MOST_MARKS or selector or char in _UNSEEN:
+        # What Unicode has not assigned may become anything, on a browser newer than we are.
+        if marks > _MOST_MARKS or selector or category == "Cn" or char in _UNSEEN:
             yield f"\\u{ord(char):04x}" if ord(char) < 65536 else f"\\U{ord(char):08x}"
         else:
             yield char
