@@ -59,6 +59,7 @@ REPLAY = (
     "notes",
     "recorded_digest",
     "replayed_digest",
+    "same_recipe",
     "exit_code",
 )
 APPLIED = ("repository", "branch", "previous", "base", "commits", "files")
