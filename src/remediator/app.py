@@ -19,6 +19,7 @@ from remediator.engine.asker import Asking
 from remediator.engine.asking import Purse
 from remediator.engine.journal import Journal, Recorder, RunSummary
 from remediator.engine.ledger import Ledger
+from remediator.engine.model_use import check_models
 from remediator.engine.overriding import overridden
 from remediator.engine.project import Project
 from remediator.engine.request import FixRequest, RunReport
@@ -90,6 +91,8 @@ class Remediator:
         if request.model is not None:
             # A name, key or address that is wrong is told at once, and not case by case after all of the other work.
             await asyncio.to_thread(self.model, request.model)
+        for doubt in await asyncio.to_thread(check_models, playbook, self.registry, request, self.model):
+            _log.warning(printable(doubt))
         asking = self._asking(run_id, request)
         run = Run(run_id, request, playbook, self.settings, self.registry, self._recorder, asking)
         await self._sweep(playbook)

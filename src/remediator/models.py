@@ -44,7 +44,8 @@ def model_settings(name: str, settings: Settings) -> ModelSettings:
         return settings.models[name]
     near = difflib.get_close_matches(name, settings.models, n=1)
     there = ", ".join(model_names(settings))
-    hint = f"there is: {there}" if there else f"write a table [models.{name}] into remediator.toml; {_PAGE}"
+    table = f"write a table [models.{name}] into remediator.toml; {_PAGE}"
+    hint = f"there is: {there}; or {table}" if there else table
     raise ConfigError(f"no model {name!r} in the settings" + (f"; did you mean {near[0]!r}?" if near else ""), hint=hint)
 
 
