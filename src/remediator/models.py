@@ -35,7 +35,9 @@ def make_model(name: str, settings: Settings, registry: Registry) -> Llm:
     later = {"key": settings.secret(entry.key)} if entry.key else {}
     if proxy := _proxy(llm, settings):
         later["proxy"] = proxy
-    return _made(name, component, {**_plain(llm), **later}) if later else llm
+    made = _made(name, component, {**_plain(llm), **later}) if later else llm
+    made.call(name)
+    return made
 
 
 def model_settings(name: str, settings: Settings) -> ModelSettings:

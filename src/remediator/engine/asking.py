@@ -88,8 +88,10 @@ class JournalledLlm(Llm):
             prompt = await asyncio.to_thread(self._affordable, prompt)
             said = _new_in(prompt, self._before)
             model = str(getattr(self._inner, "model", "") or self._inner.name)
-            most = self._most(prompt)
-            await asyncio.to_thread(ledger.ask, key, self._purse.run_id, self._case, self._scope, model, most, said.model_dump(mode="json"))
+            most, priced = self._most(prompt), self._inner.price is not None
+            await asyncio.to_thread(
+                ledger.ask, key, self._purse.run_id, self._case, self._scope, model, most, said.model_dump(mode="json"), priced=priced
+            )
         began = time.monotonic()
         try:
             reply = await self._inner.complete(prompt.model_copy(update={"key": digest_of(key.encode())[7:47]}))

@@ -149,7 +149,7 @@ class HttpLlm(Llm):
         except TryAgainError as error:
             return error
         except Refusal as refusal:
-            trouble = failure(refusal, self._shown(), self._redactor())
+            trouble = failure(refusal, self._shown(), self._redactor(), self.table)
             if isinstance(trouble, LlmError):
                 raise _counted(trouble, charged + refusal.began) from None
             return trouble
@@ -181,7 +181,8 @@ class HttpLlm(Llm):
     def _busy(self, tried: int, charged: int, reason: str) -> LlmError:
         told = f"{self._shown()} gave no answer in {tried} {'try' if tried == 1 else 'tries'}; the last: {reason}"
         return _counted(
-            LlmBusyError(told, hint="ask again later, or raise `tries` of the model; without a connection, check its `base_url`"), charged
+            LlmBusyError(told, hint=f"ask again later, or raise `tries` in {self.table}; without a connection, check its `base_url`"),
+            charged,
         )
 
     def _is_charged_once(self, prompt: Prompt) -> bool:
