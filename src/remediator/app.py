@@ -19,12 +19,14 @@ from remediator.engine.asker import Asking
 from remediator.engine.asking import Purse
 from remediator.engine.journal import Journal, Recorder, RunSummary
 from remediator.engine.ledger import Ledger
+from remediator.engine.model_use import check_models
 from remediator.engine.overriding import overridden
 from remediator.engine.project import Project
 from remediator.engine.request import FixRequest, RunReport
 from remediator.engine.resuming import resumed
 from remediator.engine.run import Run, project_of, run_folder
 from remediator.engine.supplied import handed_in
+from remediator.engine.telling import telling
 from remediator.errors import PatchError, StateError, StoppedError, UsageError
 from remediator.evidence.replay import ReplayReport
 from remediator.playbook import Playbook, check_playbook, load_playbook, make
@@ -90,6 +92,8 @@ class Remediator:
         if request.model is not None:
             # A name, key or address that is wrong is told at once, and not case by case after all of the other work.
             await asyncio.to_thread(self.model, request.model)
+        for doubt in await asyncio.to_thread(check_models, playbook, self.registry, request, self.model):
+            _log.warning(printable(doubt))
         asking = self._asking(run_id, request)
         run = Run(run_id, request, playbook, self.settings, self.registry, self._recorder, asking)
         await self._sweep(playbook)
@@ -141,6 +145,10 @@ class Remediator:
         run_id, before = resumed(request, self.journal.runs())
         return run_id, before, True
 
+    def events_before(self, request: FixRequest) -> tuple[Event, ...]:
+        """Return what has happened in the run that a request goes on with; nothing for a new one. Raises UsageError as `fix` does."""
+        return self.journal.events(self._which_run(request)[0]) if request.resume else ()
+
     async def scan(self, request: FixRequest) -> RunReport:
         """Look, and change nothing: no journal entry, no sandbox."""
         began = time.monotonic()
@@ -170,19 +178,29 @@ class Remediator:
 
         if not diff.strip():
             raise PatchError("the patch is empty", hint="give a unified diff, as `git diff` writes it")
-        async with self._project(target, request.revision, self.playbook_for(request)) as project:
-            chosen = finding if isinstance(finding, Finding) else await self._claimed(project, finding, request)
+        async with (
+            telling(self._recorder, "verify") as teller,
+            self._project(target, request.revision, self.playbook_for(request), teller.note) as project,
+        ):
+            request.check_paths(project.base)
+            chosen = finding if isinstance(finding, Finding) else await self._claimed(project, finding, request, teller.note)
             patch = Patch.of(finding_id=chosen.id, fixer="supplied", title="supplied patch", diff=diff)
+            case_id = identify(project.source, chosen)
+            await teller.found(case_id, chosen)
+
+            async def on_check(check: Check) -> None:
+                await teller.checked(case_id, patch.id, check)
+
             verdict = await judge(
                 project,
                 chosen,
                 patch,
                 project.kit.playbook.required(chosen.severity),
-                self._on_check(chosen, patch),
+                on_check,
                 reproducer=request.reproducer,
             )
             case = Case(
-                id=identify(project.source, chosen),
+                id=case_id,
                 run_id="verify",
                 finding=chosen,
                 patches=(patch,),
@@ -192,12 +210,14 @@ class Remediator:
             reason = ReasonCode.fixed if verdict.sufficient else ReasonCode.verify_failed
             return verdict, await asyncio.to_thread(seal_case, project, case, reason, verdict.summary, self.settings.state)
 
-    async def _claimed(self, project: Project, words: str | None, request: FixRequest) -> Finding:
+    async def _claimed(self, project: Project, words: str | None, request: FixRequest, note: Callable[..., None]) -> Finding:
         given = await asyncio.to_thread(handed_in, request, project.source, project.base)
         for doubt in given.doubts:
-            self.note(doubt)
+            note(doubt)
         report = (await project.scan(project.base)).model_copy(update={"supplied": given.findings})
-        return _chosen(report.known[: len(given.findings)] if given.findings else report.findings, words)
+        if given.findings:
+            return _chosen(report.known[: len(given.findings)], words, "what was handed in")
+        return _chosen(_wanted(report, request).findings, words, "the whole scan")
 
     async def replay(
         self, bundle: Path, *, source: str | None = None, playbook: str | None = None, own_recipe: bool = False
@@ -206,7 +226,8 @@ class Remediator:
         from remediator.engine.replay import replay_bundle
 
         chosen = {"source": source, "playbook": playbook, "own_recipe": own_recipe}
-        return await replay_bundle(bundle, self.settings, self.registry, self.note, **chosen)  # type: ignore[arg-type]
+        async with telling(self._recorder, "replay") as teller:
+            return await replay_bundle(bundle, self.settings, self.registry, teller, **chosen)  # type: ignore[arg-type]
 
     # -- what was done -------------------------------------------------------------------------------------------------
 
@@ -293,19 +314,15 @@ class Remediator:
         return make(use, "sandbox", SandboxProvider, self.registry, self.settings.defaults_for(use.name))  # type: ignore[type-abstract]
 
     @contextlib.asynccontextmanager
-    async def _project(self, target: str, revision: str | None, playbook: Playbook) -> AsyncIterator[Project]:
-        async with project_of(target, revision, playbook, self.registry, self.settings, self.note) as project:
+    async def _project(
+        self, target: str, revision: str | None, playbook: Playbook, note: Callable[..., None] | None = None
+    ) -> AsyncIterator[Project]:
+        async with project_of(target, revision, playbook, self.registry, self.settings, note or self.note) as project:
             yield project
 
     def note(self, message: str, **facts: Any) -> None:
         """Log a remark of a component."""
         _log.info(printable(message), **{key: printable(str(value)) for key, value in facts.items()})
-
-    def _on_check(self, finding: Finding, patch: Patch) -> Any:
-        async def on_check(check: Check) -> None:
-            self.note(f"{check.name}: {check.status}", reason=check.reason, summary=check.summary)
-
-        return on_check
 
     async def _sweep(self, playbook: Playbook) -> None:
         """Remove what a crashed run left in the engine; where no engine answers there is nothing to remove."""
@@ -335,14 +352,14 @@ def _could_not_check(report: ScanReport, request: FixRequest) -> tuple[str, ...]
     return tuple(told)
 
 
-def _chosen(findings: Sequence[Finding], words: str | None) -> Finding:
+def _chosen(findings: Sequence[Finding], words: str | None, among: str) -> Finding:
     found = [f for f in findings if words is None or FixRequest(target=".", only=(words,)).wants(f)]
     if len(found) == 1:
         return found[0]
     where = [f"{f.id} {f.rule_id} {f.path}:{f.location.start_line if f.location else '-'}" for f in found[:10]]
     told = "no finding" if not found else f"{len(found)} findings"
     raise UsageError(
-        f"{told} for {words or 'the whole scan'!r}", hint="choose one with --finding: " + ("; ".join(where) or "remediator scan lists them")
+        f"{told} for {words or among!r}", hint="choose one with --finding: " + ("; ".join(where) or "remediator scan lists them")
     )
 
 

@@ -35,7 +35,9 @@ def make_model(name: str, settings: Settings, registry: Registry) -> Llm:
     later = {"key": settings.secret(entry.key)} if entry.key else {}
     if proxy := _proxy(llm, settings):
         later["proxy"] = proxy
-    return _made(name, component, {**_plain(llm), **later}) if later else llm
+    made = _made(name, component, {**_plain(llm), **later}) if later else llm
+    made.call(name)
+    return made
 
 
 def model_settings(name: str, settings: Settings) -> ModelSettings:
@@ -44,7 +46,8 @@ def model_settings(name: str, settings: Settings) -> ModelSettings:
         return settings.models[name]
     near = difflib.get_close_matches(name, settings.models, n=1)
     there = ", ".join(model_names(settings))
-    hint = f"there is: {there}" if there else f"write a table [models.{name}] into remediator.toml; {_PAGE}"
+    table = f"write a table [models.{name}] into remediator.toml; {_PAGE}"
+    hint = f"there is: {there}; or {table}" if there else table
     raise ConfigError(f"no model {name!r} in the settings" + (f"; did you mean {near[0]!r}?" if near else ""), hint=hint)
 
 

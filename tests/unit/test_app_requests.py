@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from remediator.app import Remediator
+from remediator.engine.model_use import check_models
 from remediator.engine.request import FixRequest
 from remediator.engine.run import run_folder
 from remediator.errors import ConfigError, StateError, UsageError
@@ -93,3 +95,74 @@ async def test_a_model_that_cannot_be_had_is_an_error_before_any_work(tmp_path: 
         with pytest.raises(ConfigError, match="no model 'nope' in the settings"):
             await app.fix(FixRequest(target=str(tmp_path), model="nope"))
         assert not app.journal.runs()
+
+
+PRICED = {"use": "openai", "model": "m", "base_url": "http://127.0.0.1:1", "price": {"input": 1, "output": 2}}
+UNPRICED = {key: value for key, value in PRICED.items() if key != "price"}
+ASKING = "name: asking\nscan: []\nfix: [{use}]\nverify: [{{use: applies}}]\nsandbox: {{use: none}}\n"
+AGENT = "{use: agent, with: {llm: %s}}"
+EXTERNAL = "{use: external-agent, with: {llm: %s, command: [x]}}"
+
+
+def playbook_of(tmp_path: Path, *fixers: str, more: str = "") -> str:
+    path = tmp_path / "asking.yaml"
+    path.write_text(ASKING.format(use=", ".join(fixers)) + more)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("fixer", "named"),
+    [
+        (AGENT % "default", "fix: agent: no model 'default'"),
+        ("{use: agent}", "fix: agent: no model 'default'"),
+        ("{use: agent, with: {llm: big, llms: [bigg]}}", "fix: agent: no model 'bigg' in the settings; did you mean 'big'"),
+        (EXTERNAL % "far", "fix: external-agent: no model 'far'"),
+    ],
+)
+async def test_a_fixer_whose_model_is_not_there_is_an_error_before_any_work(tmp_path: Path, fixer: str, named: str) -> None:
+    async with Remediator.open(load_settings(state=tmp_path / "state", models={"big": PRICED})) as app:
+        with pytest.raises(ConfigError, match=named) as told:
+            await app.fix(FixRequest(target="https://git.invalid/x", playbook=playbook_of(tmp_path, fixer)))
+        assert not app.journal.runs()
+    assert "there is: big" in str(told.value.hint)
+
+
+async def test_the_shipped_agent_playbook_names_the_table_that_is_missing(tmp_path: Path) -> None:
+    async with Remediator.open(load_settings(state=tmp_path / "state")) as app:
+        with pytest.raises(ConfigError) as told:
+            await app.fix(FixRequest(target="https://git.invalid/x", playbook="agent"))
+    assert "playbook agent: fix: agent: no model 'default'" in told.value.message
+    assert "[models.default]" in str(told.value.hint)
+
+
+async def test_candidates_reach_the_playbooks_own_agent_and_are_refused_where_there_is_none(tmp_path: Path) -> None:
+    async with Remediator.open(load_settings(state=tmp_path / "state", models={"big": PRICED})) as app:
+        request = FixRequest(target=".", playbook=playbook_of(tmp_path, AGENT % "big"), candidates=3)
+        assert app.playbook_for(request).fix[0].options == {"llm": "big", "candidates_for_severe": 3}
+        with pytest.raises(UsageError, match="--candidates: no fixer of the playbook 'asking' asks a model"):
+            await app.fix(request.model_copy(update={"playbook": playbook_of(tmp_path, "{use: codemod}")}))
+        assert not app.journal.runs()
+
+
+def checked(app: Remediator, playbook: str, usd: str) -> tuple[str, ...]:
+    request = FixRequest(target=".", playbook=playbook, usd=Decimal(usd))
+    return check_models(app.playbook_for(request), app.registry, request, app.model)
+
+
+async def test_a_budget_that_limits_nothing_is_told_and_one_that_cannot_be_held_is_refused(tmp_path: Path) -> None:
+    models = {"big": PRICED, "free": UNPRICED}
+    async with Remediator.open(load_settings(state=tmp_path / "state", models=models)) as app:
+        assert checked(app, playbook_of(tmp_path, AGENT % "big"), "0") == ()
+        assert "asks no model" in checked(app, playbook_of(tmp_path, "{use: codemod}"), "0")[0]
+        assert "does not limit the model free" in checked(app, playbook_of(tmp_path, AGENT % "free"), "1")[0]
+        with pytest.raises(UsageError, match="--budget 0 cannot be held to") as told:
+            checked(app, playbook_of(tmp_path, AGENT % "free"), "0")
+    assert "[models.free]" in str(told.value.hint)
+
+
+async def test_a_model_that_nothing_limits_is_refused_before_any_work(tmp_path: Path) -> None:
+    playbook = playbook_of(tmp_path, AGENT % "free", more="limits: {tokens: null}\n")
+    async with Remediator.open(load_settings(state=tmp_path / "state", models={"free": UNPRICED})) as app:
+        with pytest.raises(ConfigError, match="price of the model 'free' is not known") as told:
+            await app.fix(FixRequest(target="https://git.invalid/x", playbook=playbook))
+    assert "[models.free]" in str(told.value.hint)

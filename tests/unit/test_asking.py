@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import sys
 import time
 from asyncio.subprocess import PIPE
@@ -337,3 +338,21 @@ def test_what_was_noted_in_a_transaction_that_failed_is_taken_back(tmp_path: Pat
         ledger.ask("k", "r", "c", "s", "m", Spend(usd=Decimal(1)), {})
         raise BudgetError("no")
     assert ledger.spent().usd == 0
+
+
+async def test_tokens_of_a_model_without_a_price_are_counted_as_such_also_in_an_older_file(tmp_path: Path) -> None:
+    before = sqlite3.connect(tmp_path / "ledger.sqlite")
+    columns = (
+        "number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, run_id TEXT, case_id TEXT, scope TEXT, model TEXT, asked REAL"
+    )
+    more = "tries INTEGER, most_usd TEXT, most_tokens INTEGER, lost_usd TEXT DEFAULT '0', lost_tokens INTEGER DEFAULT 0, usd TEXT"
+    before.execute(
+        f"CREATE TABLE calls ({columns}, {more}, input_tokens INTEGER, output_tokens INTEGER, seconds REAL, said BLOB, reply BLOB)"
+    )
+    before.close()
+    for price, unpriced in ((None, 110), (PRICE, 0)):
+        told = Reply(text="one", spend=Spend(input_tokens=100, output_tokens=10))
+        bench = Bench(tmp_path, Paid(replies=(told,), price=price))
+        asker = bench.asker(case=f"fx-{unpriced}")
+        await asker.llm("default").complete(prompt())
+        assert asker.spent().unpriced_tokens == unpriced

@@ -19,7 +19,7 @@ from remediator.cli import json_fields
 from remediator.cli.case_table import next_steps, totals
 from remediator.cli.console import make_console
 from remediator.cli.main import run
-from remediator.cli.progress import PlainView
+from remediator.cli.progress import LiveView, PlainView, ViewObserver
 from remediator.cli.review_log import ReviewLog
 from remediator.cli.session import Session
 from remediator.cli.why import answer_for
@@ -126,10 +126,11 @@ class AppDouble:
     def __init__(self, journal: Journal, observers: Any) -> None:
         self.journal = journal
         self.asked: list[Any] = []
+        self.later: list[Any] = []
         self._observers = observers
 
     async def _told(self) -> None:
-        for number, event in enumerate(told_cases()):
+        for number, event in enumerate([*told_cases(), *self.later]):
             self.journal.append(event, str(number))
             for observer in self._observers:
                 await observer.on_event(event)
@@ -141,6 +142,9 @@ class AppDouble:
         missed = (Unchecked(scanner="semgrep", path="old.py", reason="parse-error", detail="print statement"),)
         scan = ScanReport(tree="t", findings=found, covered=("app.py",), unchecked=missed, uncovered={".go": 12}, scanners={"semgrep": "1"})
         return RunReport(run_id="run-1", target=request.target, scan=scan, cases=self.journal.cases(), seconds=38.2)
+
+    def events_before(self, request: FixRequest) -> tuple[Any, ...]:
+        return self.journal.events("run-0")
 
     async def scan(self, request: FixRequest) -> RunReport:
         self.asked.append(request)
@@ -172,6 +176,7 @@ class Terminal:
     def __init__(self, state: Path, capsys: Any) -> None:
         self.state = state
         self.apps: list[AppDouble] = []
+        self.later: list[Any] = []
         self._capsys = capsys
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
@@ -179,6 +184,7 @@ class Terminal:
         async def opened(settings, observers):
             journal = Journal(self.state / "journal.sqlite")
             self.apps.append(AppDouble(journal, observers))
+            self.apps[-1].later = self.later
             try:
                 yield self.apps[-1]
             finally:
@@ -233,6 +239,23 @@ def test_progress_off_a_terminal_is_one_line_per_event(terminal):
     assert any(line.startswith("verify    app.py:1") and "verified" in line for line in lines)
     _, _, quiet = terminal("fix", "shop", "-q")
     assert quiet == ""
+
+
+def test_after_resume_lines_name_the_place_of_cases_that_were_opened_before(terminal):
+    journal = Journal(terminal.state / "journal.sqlite")
+    again = {"run_id": "run-0", "at": NOW}
+    journal.append(FindingReported(**again, case_id="fx-old", finding=finding("old.py", 7)), "old")
+    journal.close()
+    terminal.later = [PatchProposed(**RUN, case_id="fx-old", patch=patch_for(finding("old.py", 7)))]
+    _, _, err = terminal("fix", "shop", "--resume")
+    assert "fix       old.py:7 CWE-502 yaml-load codemod: yaml-safe-load" in err.splitlines()
+    assert "found" not in err
+
+
+def test_what_is_through_already_counts_after_resume():
+    view = LiveView(make_console("never", stderr=True), verbose=False)
+    ViewObserver.onto(view).remember(told_cases())
+    assert (view._found, view._closed, view._fixed) == (3, 3, 1)
 
 
 def test_verbose_progress_tells_every_event(terminal):

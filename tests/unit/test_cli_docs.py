@@ -14,6 +14,7 @@ from remediator.cli.exit_code import _DOES_NOT_APPLY, ExitCode
 from remediator.cli.main import COMMANDS, cli
 from remediator.cli.meanings import CODES
 from remediator.cli.options import global_options
+from remediator.contracts import ExecStatus
 from remediator.records import EvidenceLevel, ReasonCode
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +100,105 @@ def test_codes_that_our_own_checks_print_are_explained():
     found = {code for path in (ROOT / "src" / "remediator").rglob("*.py") for code in codes_in(path)}
     assert len(found) > 30
     assert not sorted(found - set(CODES))
+
+
+_CODE = re.compile(r"[a-z]+(-[a-z]+)*")
+_JUDGING = (
+    "builtin/*verifier.py",
+    "builtin/answer.py",
+    "builtin/no_baseline.py",
+    "builtin/guards/**/*.py",
+    "diff/*.py",
+    "engine/judge.py",
+    "engine/reproduction.py",
+    "evidence/replay.py",
+    "records/verdict.py",
+    "recipe/**/*.py",
+)
+_TABLES = ("CODE", "NOT_REPLAYED", "_CODES", "reason", "named")
+
+
+class Reasons(ast.NodeVisitor):
+    """Finds the codes in a module of those that judge, also where they go through a name, a choice, a table or a tuple."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.found: set[str] = set()
+        self.visit(tree)
+
+    def say(self, *nodes: ast.expr | None) -> None:
+        for node in nodes:
+            match node:
+                case ast.Constant(value=str() as text) if _CODE.fullmatch(text):
+                    self.found.add(text)
+                case ast.IfExp(body=one, orelse=other):
+                    self.say(one, other)
+                case ast.BoolOp(values=values) | ast.List(elts=values) | ast.Dict(values=values):
+                    self.say(*values)
+                case ast.Call(func=ast.Name(id="next"), args=[_, other]):
+                    self.say(other)
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)]) if name in _TABLES:
+                self.say(node.value)
+            case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)) if len(names) == len(values):
+                self.say(*(value for name, value in zip(names, values, strict=True) if isinstance(name, ast.Name) and name.id == "reason"))
+        self.generic_visit(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        if isinstance(node.target, ast.Name) and node.target.id in _TABLES:
+            self.say(node.value)
+
+    def visit_Return(self, node: ast.Return) -> None:
+        match node.value:
+            case ast.Tuple(elts=[ast.Constant() as first, ast.JoinedStr() | ast.Constant(), *_]):
+                self.say(first)
+            case ast.Tuple(elts=[*_, ast.List() as value]):
+                self.say(value)
+            case ast.List() | ast.IfExp():
+                self.say(node.value)
+        self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        match node:
+            case ast.Call(func=ast.Name(id="Objection" | "refused"), args=[code, *_]):
+                self.say(code)
+            case ast.Call(func=ast.Name(id="Answer"), args=[_, code, *_]):
+                self.say(code)
+            case ast.Call(func=ast.Name(id="_build_run"), args=[*_, code]):
+                self.say(code)
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="problems" | "doubts"), attr="append"), args=[code]):
+                self.say(code)
+        self.say(*(keyword.value for keyword in node.keywords if keyword.arg == "reason"))
+        self.generic_visit(node)
+
+    def visit_Dict(self, node: ast.Dict) -> None:
+        pairs = zip(node.keys, node.values, strict=True)
+        self.say(*(value for key, value in pairs if isinstance(key, ast.Constant) and key.value == "reason"))
+        self.generic_visit(node)
+
+
+def test_every_code_of_a_check_stands_in_the_page_on_checks():
+    package = ROOT / "src" / "remediator"
+    paths = [path for pattern in _JUDGING for path in package.glob(pattern)]
+    found = {code for path in paths for code in Reasons(ast.parse(path.read_bytes())).found}
+    found |= {status.value for status in ExecStatus if status is not ExecStatus.exited}
+    # Each of these goes another way through the code; one that is not seen would say that the search is broken.
+    ways = {
+        "garbled",
+        "miscounted",
+        "not-replayed",
+        "wrong-level",
+        "build-step-failed",
+        "tests-xfailed",
+        "nothing-imports",
+        "finding-moved",
+    }
+    assert not ways - found
+    page = (REFERENCE / "checks.md").read_text()
+    assert not sorted(found - set(CODES)), "without a meaning"
+    known = {code for code, meaning in CODES.items() if meaning.kind == "check"}
+    assert not sorted(code for code in known if f"`{code}`" not in page), "not in the page"
 
 
 def test_what_the_exit_code_calls_a_conflict_stands_in_the_page_on_checks():

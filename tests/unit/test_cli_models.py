@@ -18,6 +18,7 @@ from remediator.records import (
     Declined,
     EvidenceLevel,
     Finding,
+    FindingReported,
     FixDeclined,
     Outcome,
     Patch,
@@ -152,7 +153,11 @@ def test_what_showing_a_flaw_and_judging_cost_is_in_the_sum() -> None:
 
 
 def test_tokens_without_a_known_price_are_not_told_to_be_free() -> None:
-    assert costs(Spend(input_tokens=5, output_tokens=1), Decimal(0)) == "Models: no money counted; 5 tokens sent, 1 received."
+    unpriced = Spend(input_tokens=5, output_tokens=1, unpriced_tokens=6)
+    assert costs(unpriced, None) == "Models: price unknown; 5 tokens sent, 1 received."
+    assert costs(unpriced + SPEND, None).startswith("Models: 0.2500 USD and 6 tokens of unknown price; 105 tokens sent")
+    free = Spend(input_tokens=5, output_tokens=1)
+    assert costs(free, Decimal(0)).startswith("Models: 0.0000 USD, 0.0000 USD for each verified fix; 5 tokens sent")
     assert costs(SPEND, Decimal("0.25")).startswith("Models: 0.2500 USD, 0.2500 USD for each verified fix; 100 tokens")
 
 
@@ -165,3 +170,54 @@ def test_cost_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> N
     out = capfd.readouterr().out
     assert "fx-1  0.5000" in out and "all   0.7500" in out
     assert run(["models", "cost", "--run", "run-9"]) == 2
+
+
+UNPRICED = '[models.two]\nuse = "openai"\nmodel = "m2"\nkey = "env:ONE_KEY"\nbase_url = "{url}"\n'
+
+
+def test_what_asking_whether_a_model_answers_cost_is_counted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    answer = Reply(text="yes", spend=Spend(input_tokens=1000, output_tokens=100))
+    with LlmServer([answer] * 3, key=KEY) as server:
+        path = config(tmp_path, server.url, UNPRICED.format(url=server.url))
+        run(["-c", path, "models", "test", "one"])
+        run(["-c", path, "doctor"])
+    capfd.readouterr()
+    assert run(["models", "cost", "--json"]) == 0
+    (total,) = json.loads(capfd.readouterr().out)
+    assert (total["name"], Decimal(total["spend"]["usd"]), total["cases"]) == ("models test", Decimal("0.009"), 0)
+    assert (total["spend"]["input_tokens"], total["spend"]["unpriced_tokens"]) == (3000, 1100)
+    run(["models", "cost"])
+    assert "models test  0.0090 + unknown  3000       300  0" in capfd.readouterr().out
+
+
+def test_the_day_s_money_holds_for_that_question_too(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with LlmServer([], key=KEY) as server:
+        assert run(["-c", config(tmp_path, server.url, "[limits]\nday_usd = 0.0001\n"), "models", "test", "one"]) == 5
+    assert "of the day's 0.0001 USD are spent" in capfd.readouterr().err
+
+
+def test_what_a_model_without_a_price_cost_is_unknown_and_not_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    book = Journal(load_settings().state / "journal.sqlite")
+    spend = Spend(input_tokens=100, output_tokens=10, unpriced_tokens=110)
+    found = Finding.at(rule_id="r", scanner="s", message="m", location=None, snippet="")
+    one = {"run_id": "run-1", "at": NOW, "case_id": "fx-1"}
+    patch = Patch.of(finding_id=found.id, fixer="agent", title="t", diff="d")
+    verdict = Verdict(patch_id=patch.id, finding_id=found.id, outcome=Outcome.verified, level=EvidenceLevel.E3, required=EvidenceLevel.E3)
+    events = [
+        RunStarted(run_id="run-1", at=NOW, target="t"), FindingReported(**one, finding=found), PatchProposed(**one, patch=patch, spend=spend),
+        VerdictReached(**one, verdict=verdict),
+    ]  # fmt: skip
+    for number, event in enumerate(events):
+        book.append(event, str(number))
+    book.close()
+    run(["models", "cost"])
+    assert "run-1  unknown  100        10   1      1       -" in capfd.readouterr().out
+    run(["show", "fx-1"])
+    assert "models: price unknown, 110 tokens" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(("status", "named"), [(400, "check `model` and the options in"), (404, "`base_url` in"), (401, "mend the key of")])
+def test_hints_name_the_table_to_mend(tmp_path: Path, capfd: pytest.CaptureFixture[str], status: int, named: str) -> None:
+    with LlmServer(lambda asked: Fault(kind="status", status=status, message="no"), key=KEY) as server:
+        run(["-c", config(tmp_path, server.url), "models", "test", "one"])
+    assert f"{named} [models.one]" in capfd.readouterr().err

@@ -180,7 +180,8 @@ def test_ctrl_c_cancels_cleans_up_and_says_how_to_go_on(state):
     screen.until(b"READY")
     screen.press_ctrl_c()
     assert screen.end() == 130
-    assert b"resume: remediator fix --resume 'my shop' --severity high" in screen.shown
+    assert b"error:" not in screen.shown
+    assert screen.shown.endswith(b"stopped\r\nresume: remediator fix --resume 'my shop' --severity high\r\n"), screen.shown
     assert (state / "cleaned").exists()
     assert b"Traceback" not in screen.shown
 

@@ -10,6 +10,7 @@ from typing import Self
 from pydantic import model_validator
 
 from remediator.artefacts import write_atomically
+from remediator.builtin.handed_message import message_of
 from remediator.builtin.mailed_patch import mailed_patch
 from remediator.builtin.proven import proven_bundle
 from remediator.builtin.sent_ledger import checked_id, locked
@@ -24,7 +25,7 @@ class BranchSink(Sink):
     """Writes one mailbox file for each fix into `folder`, and with `repository` also a branch `remediator/<case>-<patch>` there.
 
     The branch's name says what is on it, so one that is there already is the same fix, handed over before. It is made on top of HEAD and
-    not checked out. `author` stands in patch file and commit as who made the change.
+    not checked out. Both say what was wrong, how far the fix is proven and by what. `author` stands in them as who made the change.
     """
 
     name = "branch"
@@ -80,7 +81,7 @@ class BranchSink(Sink):
         there = _has_branch(self.repository, branch)
         if not there:
             try:
-                change = [(submission.patch.title, submission.patch.diff)]
+                change = [(message_of(submission), submission.patch.diff)]
                 there = create_branch(self.repository, change, branch=branch, author=self.author).existed
             except RemediatorError:
                 # Another process may have been first; then it is there, and that is all that was asked for.

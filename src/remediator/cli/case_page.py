@@ -29,10 +29,8 @@ def print_case(out: Console, case: Case) -> None:
         print_verdict(out, verdict)
     print_reproducer(out, case)
     print_attempts(out, case)
-    if case.spend.input_tokens or case.spend.output_tokens:
-        out.print(
-            f"models: {case.spend.usd:.4f} USD, {case.spend.input_tokens + case.spend.output_tokens} tokens · remediator logs {case.id}"
-        )
+    if case.spend.tokens:
+        out.print(f"models: {case_view.money(case.spend)}, {case.spend.tokens} tokens · remediator logs {case.id}")
     if case.bundle_path:
         out.print(f"bundle: {safe(case.bundle_path)}  {safe(case.bundle_digest)}")
         out.print(f"replay: remediator replay {safe(case.bundle_path)}")

@@ -99,12 +99,10 @@ def totals(report: RunReport) -> str:
 
 def costs(spend: Spend, usd_per_fix: Decimal | None) -> str:
     """Return what models cost, or nothing where none was asked."""
-    if not spend.input_tokens and not spend.output_tokens:
+    if not spend.tokens:
         return ""
     each = f", {usd_per_fix:.4f} USD for each verified fix" if usd_per_fix is not None else ""
-    # Where no price is known, tokens are counted and money is not: that is not the same as free.
-    money = f"{spend.usd:.4f} USD{each}" if spend.usd else "no money counted"
-    return f"Models: {money}; {spend.input_tokens} tokens sent, {spend.output_tokens} received."
+    return f"Models: {case_view.money(spend)}{each}; {spend.input_tokens} tokens sent, {spend.output_tokens} received."
 
 
 def next_steps(cases: Sequence[Case], ids: dict[str, str]) -> str:

@@ -11,6 +11,7 @@ from remediator.records.case import Case
 from remediator.records.choice import Choice
 from remediator.records.finding import Finding
 from remediator.records.patch import Declined, ReasonCode
+from remediator.records.spend import Spend
 from remediator.records.verdict import Check, CheckStatus, Verdict
 
 MARKS = {
@@ -100,6 +101,22 @@ def tried(case: Case, *, but: str = "") -> list[str]:
 def not_proven(verdict: Verdict) -> Sequence[Check]:
     """Return the checks that did not pass and did not fail: what nobody knows."""
     return [check for check in verdict.checks if check.status not in (CheckStatus.passed, CheckStatus.failed)]
+
+
+def money(spend: Spend, *, digits: int = 4) -> str:
+    """Return what was spent in money, or that nobody knows: where a model has no price, nothing counted is not the same as free."""
+    known = f"{spend.usd:.{digits}f} USD"
+    if not spend.unpriced_tokens:
+        return known
+    return "price unknown" if not spend.usd else f"{known} and {spend.unpriced_tokens} tokens of unknown price"
+
+
+def cost_cell(spend: Spend) -> str:
+    """Return the same for a column of numbers."""
+    known = f"{spend.usd:.4f}"
+    if not spend.unpriced_tokens:
+        return known
+    return "unknown" if not spend.usd else f"{known} + unknown"
 
 
 def ordered(cases: Sequence[Case]) -> list[Case]:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from remediator.errors import RemediatorError
 
 if TYPE_CHECKING:
-    from remediator.contracts import Llm, Reply
     from remediator.playbook import Playbook, Use
     from remediator.registry import Registry
     from remediator.settings import Settings
@@ -146,6 +145,7 @@ def _plugins(registry: Registry) -> Iterator[Line]:
 
 async def _models(settings: Settings, registry: Registry) -> AsyncIterator[Line]:
     """Ask every model one small question: that a key is there does not say that it is taken."""
+    from remediator.engine.trying import ask_small_question
     from remediator.models import make_model, model_names
 
     for name in model_names(settings):
@@ -155,7 +155,7 @@ async def _models(settings: Settings, registry: Registry) -> AsyncIterator[Line]
             continue
         try:
             async with asyncio.timeout(_MOST_SECONDS):
-                reply = await _one_answer(await asyncio.to_thread(make_model, name, settings, registry))
+                reply = await ask_small_question(await asyncio.to_thread(make_model, name, settings, registry), name, settings)
         except RemediatorError as error:
             yield _failed(topic, error)
         except TimeoutError:
@@ -168,12 +168,6 @@ def _is_on_this_machine(settings: Settings, name: str) -> bool:
     from remediator.llm.address import is_loopback
 
     return is_loopback(str(settings.models[name].options.get("base_url", "")))
-
-
-async def _one_answer(llm: Llm) -> Reply:
-    from remediator.cli.models import ask_small_question
-
-    return await ask_small_question(llm)
 
 
 def _playbook(settings: Settings, registry: Registry) -> Playbook | Line:

@@ -11,7 +11,7 @@ import click
 from remediator.cli import json_fields
 from remediator.cli.handed_in import handed_in_options, take_handed_in
 from remediator.cli.options import Verb, pass_session
-from remediator.cli.request import make_request, model_options, proof_options, scan_options
+from remediator.cli.request import make_request, model_options, proof_options, scan_options, strict_option
 from remediator.cli.run_result import present
 from remediator.cli.session import Session
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     help="Fix the findings of this JSON file, as `scan --json` and bundles have them (repeat).",
 )
 @scan_options
+@strict_option
 @click.option("--only", metavar="WHAT", multiple=True, help="Only this finding id, rule, CWE-n or path:line (repeat).")
 @proof_options
 @model_options
@@ -43,21 +44,30 @@ def command(session: Session, /, target: str, findings: tuple[Path, ...], **opti
     TARGET is a folder, a git URL, or a published package as `pypi:NAME==VERSION`; the current folder by default. Nothing in it
     is changed: see `apply`. With a finding handed in and nothing else selected, only that one is worked on.
     """
+    from remediator.cli.exit_code import ExitCode
     from remediator.cli.outputs import check_outputs
     from remediator.cli.progress import watching
 
     check_outputs(session)
     request = make_request(target, **take_handed_in(options, findings), **options)
 
-    async def work(app: Remediator) -> RunReport:
-        return await app.fix(request)
-
     try:
         with watching(session) as observers:
+
+            async def work(app: Remediator) -> RunReport:
+                if request.resume:
+                    # Cases that were opened before are not reported again, and their lines could name no place.
+                    before = app.events_before(request)
+                    for observer in observers:
+                        observer.remember(before)
+                return await app.fix(request)
+
             report = session.run(work, observers)
     except KeyboardInterrupt:
+        # Whoever stops a run has met no error, and the way on is the last word.
+        session.err.print("stopped")
         _tell_resume(session)
-        raise
+        return ExitCode.interrupted
     code = present(session, report, scan_only=False)
     if report.interrupted:
         _tell_resume(session)

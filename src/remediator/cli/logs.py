@@ -85,7 +85,9 @@ def _print_call(session: Session, out: Console, number: int, call: Call, *, full
 
     spend = call.spend
     tries = f" · asked {call.tries} times" if call.tries > 1 else ""
-    cost = f"{spend.usd:.4f} USD · {spend.input_tokens} + {spend.output_tokens} tokens · {spend.seconds:.1f} s{tries}"
+    from remediator.cli import case_view
+
+    cost = f"{case_view.money(spend)} · {spend.input_tokens} + {spend.output_tokens} tokens · {spend.seconds:.1f} s{tries}"
     out.print(Text(f"--- {number} · {call.scope} · {printable(call.model)} · {cost}", style="cyan"))
     show("system", call.said.get("system", ""), "dim")
     for message in call.said.get("messages", ()):

@@ -12,7 +12,6 @@ from remediator.cli.session import Session
 
 if TYPE_CHECKING:
     from remediator.app import Remediator
-    from remediator.contracts import Llm, Reply
     from remediator.engine.cost import CostRow, CostTotal
     from remediator.records.event import Event
 
@@ -57,13 +56,15 @@ def test(session: Session, name: str) -> int:
     """
     import asyncio
 
+    from remediator.cli.case_view import money
     from remediator.cli.console import safe
     from remediator.cli.documents import print_json
     from remediator.cli.plugins import load_registry
+    from remediator.engine.trying import ask_small_question
     from remediator.models import make_model
 
     llm = make_model(name, session.settings, load_registry(session))
-    reply = asyncio.run(ask_small_question(llm))
+    reply = asyncio.run(ask_small_question(llm, name, session.settings))
     spend, said = reply.spend, session.redactor()(reply.text)
     document = {
         "name": name, "model": reply.model, "answer": said, "stop": reply.stop, "seconds": round(spend.seconds, 2),
@@ -73,7 +74,7 @@ def test(session: Session, name: str) -> int:
         print_json(session, document)
         return 0
     session.out.print(f"{safe(name)} ({safe(reply.model)}): {safe(said, limit=200) or '(no text)'}")
-    cost = f"{spend.usd:.6f} USD" if llm.price else "price unknown"
+    cost = money(spend, digits=6) if llm.price else "price unknown"
     session.out.print(f"{spend.seconds:.1f} s, {spend.input_tokens} tokens in, {spend.output_tokens} out, {cost}")
     return 0
 
@@ -83,33 +84,31 @@ def test(session: Session, name: str) -> int:
 @click.option("--by", type=click.Choice(list(_BY)), default="run", help="What to add up by.")
 @pass_session
 def cost(session: Session, run_id: str | None, by: str) -> int:
-    """Add up what models cost, from the journal: money, tokens, and money for each proven fix."""
-    from remediator.cli.documents import print_json
-    from remediator.engine.cost import cost_rows, totals
-    from remediator.errors import UsageError
+    """Add up what models cost: money, tokens, and money for each proven fix. What `models test` and `doctor` asked has a line of its own.
 
-    async def work(app: Remediator) -> list[Event]:
+    Where a model has no price in the settings, what it cost is unknown, and its tokens are all that is told.
+    """
+    from remediator.cli.documents import print_json
+    from remediator.engine.cost import cost_rows, totals, tried_row
+    from remediator.engine.trying import TRIED
+    from remediator.errors import UsageError
+    from remediator.records.spend import Spend
+
+    async def work(app: Remediator) -> tuple[list[Event], Spend]:
         runs = [run.run_id for run in app.journal.runs()]
         if run_id is not None and run_id not in runs:
             raise UsageError(f"no run {run_id!r}", hint="remediator list --runs")
-        return [event for run in runs if run_id in (None, run) for event in app.journal.events(run)]
+        events = [event for run in runs if run_id in (None, run) for event in app.journal.events(run)]
+        return events, app.ledger.spent(TRIED) if run_id is None else Spend()
 
-    rows = cost_rows(session.run(work))
+    events, tried = session.run(work)
+    rows = (*cost_rows(events), *tried_row(tried))
     found = totals(rows, _BY[by])
     if session.json is not None:
         print_json(session, [total.as_json() for total in found])
         return 0
     _print_cost(session, rows, found)
     return 0
-
-
-async def ask_small_question(llm: Llm) -> Reply:
-    """Ask what costs next to nothing."""
-    from remediator.contracts import Message, Prompt
-
-    async with llm:
-        prompt = Prompt(system="You are asked whether you answer.", messages=(Message(role="user", text="Say yes."),), max_tokens=256)
-        return await llm.complete(prompt)
 
 
 def _row(session: Session, name: str) -> dict[str, Any]:
@@ -133,6 +132,7 @@ def _default_url(session: Session, component: str) -> str:
 def _print_cost(session: Session, rows: tuple[CostRow, ...], found: tuple[CostTotal, ...]) -> None:
     from rich.text import Text
 
+    from remediator.cli.case_view import cost_cell
     from remediator.cli.console import columns, safe
     from remediator.engine.cost import totals
 
@@ -142,7 +142,7 @@ def _print_cost(session: Session, rows: tuple[CostRow, ...], found: tuple[CostTo
     lines = [*found, *(totals(rows, "") if len(found) > 1 else ())]
     table = [
         [
-            safe(line.name), f"{line.spend.usd:.4f}", str(line.spend.input_tokens), str(line.spend.output_tokens), str(line.cases),
+            safe(line.name), cost_cell(line.spend), str(line.spend.input_tokens), str(line.spend.output_tokens), str(line.cases),
             str(line.fixes), "-" if line.usd_per_fix is None else f"{line.usd_per_fix:.4f}",
         ]
         for line in lines

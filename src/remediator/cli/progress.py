@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -27,6 +27,9 @@ class View(Protocol):
     def show(self, event: Event) -> None:
         """Show it."""
 
+    def remember(self, event: Event) -> None:
+        """Take note of what was shown before, such as by the process that began the run."""
+
 
 class ViewObserver(Observer):
     """Passes every event on to a view."""
@@ -46,14 +49,23 @@ class ViewObserver(Observer):
         """Show the event."""
         self._view.show(event)
 
+    def remember(self, events: Iterable[Event]) -> None:
+        """Have the view know what has happened before."""
+        for event in events:
+            self._view.remember(event)
+
 
 class PlainView:
     """One line for each event, on standard error."""
 
-    def __init__(self, console: Console, *, verbose: bool) -> None:
+    def __init__(self, console: Console, *, verbose: bool, every_check: bool = False) -> None:
         self._console = console
         self._verbose = verbose
-        self._words = Wording()
+        self._words = Wording(every_check=every_check)
+
+    def remember(self, event: Event) -> None:
+        """Know which finding a case is about."""
+        self._words.remember(event)
 
     def show(self, event: Event) -> None:
         """Print the event's line."""
@@ -67,6 +79,9 @@ class PlainView:
 class JsonView:
     """Each event as one line of JSON, on standard output."""
 
+    def remember(self, event: Event) -> None:
+        """Do nothing: each line names its case by its id, and was printed once."""
+
     def show(self, event: Event) -> None:
         """Print the event."""
         import json
@@ -79,12 +94,12 @@ class JsonView:
 class LiveView:
     """Lines that stay, and below them one that moves: what is being done, for how long, and how many cases are through."""
 
-    def __init__(self, console: Console, *, verbose: bool) -> None:
+    def __init__(self, console: Console, *, verbose: bool, every_check: bool = False) -> None:
         from rich.status import Status
 
         self._console = console
         self._verbose = verbose
-        self._words = Wording()
+        self._words = Wording(every_check=every_check)
         self._status = Status("starting", console=console, refresh_per_second=8)
         self._doing = "starting"
         self._since = time.monotonic()
@@ -96,6 +111,11 @@ class LiveView:
 
     def __exit__(self, *_: object) -> None:
         self._status.stop()
+
+    def remember(self, event: Event) -> None:
+        """Know which finding a case is about, and count what is through already."""
+        self._words.remember(event)
+        self._count(event)
 
     def show(self, event: Event) -> None:
         """Print the event's line where it stays, and move the one below."""
@@ -141,17 +161,20 @@ class _Moving:
 
 
 @contextmanager
-def watching(session: Session) -> Iterator[Sequence[Observer]]:
-    """Open the view that fits this call; it is gone from the terminal when this is left."""
+def watching(session: Session, *, every_check: bool = False) -> Iterator[Sequence[ViewObserver]]:
+    """Open the view that fits this call; it is gone from the terminal when this is left.
+
+    `every_check` is for the work on one patch, where a check that passed is news.
+    """
     if session.events:
         yield (ViewObserver.onto(JsonView()),)
     elif session.quiet:
         yield ()
     elif session.err.is_terminal and not session.err.is_dumb_terminal:
-        with LiveView(session.err, verbose=session.verbose > 0) as view:
+        with LiveView(session.err, verbose=session.verbose > 0, every_check=every_check) as view:
             yield (ViewObserver.onto(view),)
     else:
-        yield (ViewObserver.onto(PlainView(session.err, verbose=session.verbose > 0)),)
+        yield (ViewObserver.onto(PlainView(session.err, verbose=session.verbose > 0, every_check=every_check)),)
 
 
 def _style(event: Event) -> str | None:

@@ -33,12 +33,12 @@ def command(session: Session, bundle: str, source: str | None, playbook: str | N
         path = given or _bundle_of(app, bundle)
         return await app.replay(path, source=source, playbook=playbook)
 
-    with watching(session) as observers:
-        report = session.run(work, observers, chatty=True)
+    with watching(session, every_check=True) as observers:
+        report = session.run(work, observers)
     code = {"agreed": ExitCode.clean, "could-not-check": ExitCode.could_not_check}.get(report.outcome, ExitCode.verification_failed)
     if session.json is not None:
         print_json(session, {"schema_version": 1, **report.as_json(), "exit_code": int(code)})
-    else:
+    elif not session.events:
         _print(session, report)
     return code
 

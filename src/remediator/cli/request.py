@@ -27,8 +27,15 @@ def scan_options(function: F) -> F:
         click.option("--severity", type=click.Choice(SEVERITIES), help="Only findings that are at least this bad."),
         click.option("--rules", metavar="FILE|NAME", multiple=True, help="Rules for the scanner, besides the playbook's (repeat)."),
         click.option("--sarif", metavar="FILE", multiple=True, type=_file(), help="Take the findings of this SARIF file too (repeat)."),
-        click.option("--strict", is_flag=True, help="Files that could not be read, or that no scanner covers, fail the run (exit 3)."),
         click.option("--sandbox", metavar="NAME|none", help="Where the target's code runs; with none it does not run at all."),
+    )
+
+
+def strict_option(function: F) -> F:
+    """Add the option that makes a run fail for what was not read."""
+    return _added(
+        function,
+        click.option("--strict", is_flag=True, help="Files that could not be read, or that no scanner covers, fail the run (exit 3)."),
     )
 
 

@@ -8,7 +8,7 @@ import click
 
 from remediator.cli import json_fields
 from remediator.cli.options import Verb, pass_session
-from remediator.cli.request import make_request, scan_options
+from remediator.cli.request import make_request, scan_options, strict_option
 from remediator.cli.run_result import present
 from remediator.cli.session import Session
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.command("scan", cls=Verb, json_fields=json_fields.RUN, writes_outputs=True)
 @click.argument("target", default=".")
 @scan_options
+@strict_option
 @pass_session
 def command(session: Session, /, target: str, **options: Any) -> int:
     """Look for vulnerabilities in TARGET; propose and change nothing."""

@@ -87,17 +87,14 @@ class Session:
         if not self.quiet:
             self.err.print(text, style=style or None)
 
-    def run(self, work: Callable[[Remediator], Awaitable[T]], observers: Sequence[Observer] = (), *, chatty: bool = False) -> T:
-        """Open the application, do the work in it, and return the result; Ctrl-C is handled (see `interrupt`).
-
-        With `chatty`, what components note is shown without being asked for: for work that tells no events.
-        """
+    def run(self, work: Callable[[Remediator], Awaitable[T]], observers: Sequence[Observer] = ()) -> T:
+        """Open the application, do the work in it, and return the result; Ctrl-C is handled (see `interrupt`)."""
         import logging
 
         from remediator.cli.interrupt import run_interruptible
         from remediator.cli.log_lines import show_logs
 
-        show_logs(self.err, logging.ERROR if self.quiet else logging.INFO if self.verbose or chatty else logging.WARNING)
+        show_logs(self.err, logging.ERROR if self.quiet else logging.INFO if self.verbose else logging.WARNING)
         return run_interruptible(self.open_app(self.settings, observers), work, self.talk)
 
     @property

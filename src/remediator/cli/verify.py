@@ -48,12 +48,12 @@ def command(session: Session, /, patch: Path, target: str, finding: str | None, 
     async def work(app: Remediator) -> Any:
         return await app.verify(target, diff, claimed, request=request)
 
-    with watching(session) as observers:
-        verdict, bundle = session.run(work, observers, chatty=True)
+    with watching(session, every_check=True) as observers:
+        verdict, bundle = session.run(work, observers)
     code = of_verdict(verdict)
     if session.json is not None:
         print_json(session, verdict_document(verdict, str(bundle.path), bundle.digest, code))
-    else:
+    elif not session.events:
         print_verdict(session.out, verdict)
         session.out.print(f"bundle: {bundle.path}")
         session.talk(f"replay: remediator replay {bundle.path}")

@@ -31,8 +31,14 @@ _MOST = 160
 class Wording:
     """Puts events into words. It remembers which finding each case is about, so that lines can name a place."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, every_check: bool = False) -> None:
         self._findings: dict[str, Finding] = {}
+        self._every_check = every_check
+
+    def remember(self, event: Event) -> None:
+        """Know which finding the event's case is about, without a line."""
+        if isinstance(event, FindingReported):
+            self._findings[event.case_id] = event.finding
 
     def line(self, event: Event) -> str:
         """Return the event as one line: what it belongs to, then what happened."""
@@ -44,7 +50,7 @@ class Wording:
             case RunFinished():
                 return _row("run", event.outcome)
             case FindingReported():
-                self._findings[event.case_id] = event.finding
+                self.remember(event)
                 return _row("found", f"{self._about(event.case_id)} {event.finding.headline}")
             case _:
                 return self._of_case(event)
@@ -60,7 +66,7 @@ class Wording:
             case CheckDone():
                 # What E4 and E5 lack is said once, with the verdict; most runs have nobody to show the flaw.
                 lacking = event.check.status is CheckStatus.not_run and event.check.level > EvidenceLevel.E3
-                return lacking or event.check.status is CheckStatus.passed
+                return not self._every_check and (lacking or event.check.status is CheckStatus.passed)
             case RunProgress():
                 return event.state == "started"
             case FindingReported() | FixDeclined() | BundleWritten() | RunStarted() | RunFinished():

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
 from remediator.contracts.component import Component
 from remediator.records.record import Record, canonical_json, plain
@@ -113,6 +113,17 @@ class Llm(Component):
     """Whether asking opens a socket. With `offline`, only a loopback `base_url` may then be asked."""
 
     price: Price | None = Field(default=None, description="USD for a million tokens; unknown where absent, and then tokens are capped.")
+
+    _called: str = PrivateAttr(default="")
+
+    def call(self, name: str) -> None:
+        """Remember the operator's name for it, by which errors say what to mend."""
+        self._called = name
+
+    @property
+    def table(self) -> str:
+        """Return where the operator set it up."""
+        return f"[models.{self._called}]" if self._called else "the model's settings"
 
     @abstractmethod
     async def complete(self, prompt: Prompt) -> Reply:

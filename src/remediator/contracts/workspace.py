@@ -112,7 +112,7 @@ class Workspace(ABC):
         What was answered before a crash is answered again from the journal, for nothing: ask in the same order. Raises ConfigError
         for a name that is not known; asking raises BudgetError where it could cost more than is left.
         """
-        raise ConfigError(f"no model {name!r}", hint="name one in [models.NAME] of your settings")
+        raise ConfigError(f"no model {name!r}", hint=f"write a table [models.{name}] into your settings")
 
     async def remembered(self, name: str, body: Callable[[], Awaitable[str]]) -> str:
         """Return what the body returns, and after a crash what it returned before. `name` is new for every use in a step."""

@@ -18,24 +18,26 @@ _FROM = "From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001"
 _WIDTH = 76
 
 
-def letter(
-    diff: str, *, author: str, title: str, told: Iterable[tuple[str, str]], trailers: Mapping[str, str], below: Iterable[str] = ()
-) -> bytes:
+def words_of(told: Iterable[tuple[str, str]], trailers: Mapping[str, str]) -> str:
+    """Return a body: `told` are paragraphs, each our own words and then any text; the trailers come last."""
+    paragraphs = [_wrapped(words, text) for words, text in told]
+    return "\n\n".join(paragraphs) + "\n\n" + "".join(f"{key}: {one_line(value)}\n" for key, value in trailers.items())
+
+
+def letter(diff: str, *, author: str, title: str, body: str, below: Iterable[str] = ()) -> bytes:
     """Return the mail; the same arguments always give the same bytes.
 
-    `told` are paragraphs, each our own words and then any text; `below` are lines that stay out of the commit.
+    No line of `body` may be a hostile text's own, see `words_of`; `below` are lines that stay out of the commit.
     """
     data = diff.encode("utf-8", "surrogateescape")
     if not data.endswith(b"\n"):
         data += b"\n"
-    paragraphs = [_wrapped(words, text) for words, text in told]
-    said = "\n\n".join(paragraphs) + "\n\n" + "".join(f"{key}: {one_line(value)}\n" for key, value in trailers.items())
     ladder = "".join(f" {one_line(line)}\n" for line in below)
-    body = f"{said}---\n{ladder}\n".encode("utf-8", "replace") + data + f"-- \nremediator {__version__}\n".encode()
+    text = f"{body}---\n{ladder}\n".encode("utf-8", "replace") + data + f"-- \nremediator {__version__}\n".encode()
     # Mail readers take a carriage return for a line's end; spelt out, it survives.
     spelt_out = b"\r" in data
     head = _head(title, author, "quoted-printable" if spelt_out else "8bit")
-    return head.encode("ascii", "replace") + (_spelt_out(body) if spelt_out else body) + b"\n"
+    return head.encode("ascii", "replace") + (_spelt_out(text) if spelt_out else text) + b"\n"
 
 
 def one_line(text: str) -> str:

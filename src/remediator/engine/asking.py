@@ -106,7 +106,9 @@ class JournalledLlm(Llm):
             prompt = self._affordable(prompt)
             said = _new_in(prompt, self._before).model_dump(mode="json")
             model = str(getattr(self._inner, "model", "") or self._inner.name)
-            self._purse.ledger.ask(key, self._purse.run_id, self._case, self._scope, model, self._most(prompt), said)
+            priced = self._inner.price is not None
+            most = self._most(prompt)
+            self._purse.ledger.ask(key, self._purse.run_id, self._case, self._scope, model, most, said, priced=priced)
         return prompt
 
     def _most(self, prompt: Prompt) -> Spend:

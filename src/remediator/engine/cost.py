@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from decimal import Decimal
 
+from remediator.engine.trying import TRIED
 from remediator.records.event import Event, FixDeclined, PatchChosen, PatchProposed, ReproducerAccepted, ReproducerDeclined, VerdictReached
 from remediator.records.record import Record
 from remediator.records.spend import Spend
@@ -14,7 +15,10 @@ JUDGING = "judging"  # in place of a fixer: what models were asked about patches
 
 
 class CostRow(Record):
-    """What one fixer, or the judging, spent on one case in one run. `verified`: the case has a fix that is proven far enough."""
+    """What one fixer, or the judging, spent on one case in one run. `verified`: the case has a fix that is proven far enough.
+
+    What was spent outside of any run has no case.
+    """
 
     run_id: str
     case_id: str
@@ -24,7 +28,7 @@ class CostRow(Record):
 
 
 class CostTotal(Record):
-    """Rows added up under one name. `usd_per_fix` is None where nothing was proven."""
+    """Rows added up under one name. `usd_per_fix` is None where nothing was proven, or not all of the cost is known."""
 
     name: str
     spend: Spend
@@ -58,20 +62,26 @@ def cost_rows(events: Iterable[Event]) -> tuple[CostRow, ...]:
     return tuple(
         CostRow(run_id=run_id, case_id=case_id, fixer=fixer, spend=spend, verified=(run_id, case_id) in proven)
         for (run_id, case_id, fixer), spend in spent.items()
-        if spend.usd or spend.input_tokens or spend.output_tokens
+        if spend.usd or spend.tokens
     )
+
+
+def tried_row(spend: Spend) -> tuple[CostRow, ...]:
+    """Return the row of what it cost to ask models whether they answer; none where nobody did."""
+    return (CostRow(run_id=TRIED, case_id="", fixer=TRIED, spend=spend),) if spend.usd or spend.tokens else ()
 
 
 def totals(rows: Iterable[CostRow], by: str) -> tuple[CostTotal, ...]:
     """Return the sums by one of `run_id`, `case_id`, `fixer`, or by the empty text for the sum of all."""
     groups: dict[str, list[CostRow]] = defaultdict(list)
     for row in rows:
-        groups[getattr(row, by) if by else "all"].append(row)
+        groups[(getattr(row, by) or TRIED) if by else "all"].append(row)
     return tuple(_total(name, group) for name, group in groups.items())
 
 
 def _total(name: str, rows: list[CostRow]) -> CostTotal:
     spend = sum((row.spend for row in rows), Spend())
     fixes = len({(row.run_id, row.case_id) for row in rows if row.verified})
-    cases = len({(row.run_id, row.case_id) for row in rows})
-    return CostTotal(name=name, spend=spend, cases=cases, fixes=fixes, usd_per_fix=spend.usd / fixes if fixes else None)
+    cases = len({(row.run_id, row.case_id) for row in rows if row.case_id})
+    known = fixes and not spend.unpriced_tokens
+    return CostTotal(name=name, spend=spend, cases=cases, fixes=fixes, usd_per_fix=spend.usd / fixes if known else None)

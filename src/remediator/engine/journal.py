@@ -160,8 +160,11 @@ class Recorder:
 
     async def record(self, event: Event, key: str) -> None:
         """Record one event under a key that is the same when the step runs again."""
-        if not self.journal.append(event, key):
-            return
+        if self.journal.append(event, key):
+            await self.show(event)
+
+    async def show(self, event: Event) -> None:
+        """Tell the observers of an event, and remember nothing."""
         for observer in self._observers:
             try:
                 await observer.on_event(event)

@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS calls (
   number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, run_id TEXT NOT NULL, case_id TEXT NOT NULL, scope TEXT NOT NULL,
   model TEXT NOT NULL, asked REAL NOT NULL, tries INTEGER NOT NULL, most_usd TEXT NOT NULL, most_tokens INTEGER NOT NULL,
   lost_usd TEXT NOT NULL DEFAULT '0', lost_tokens INTEGER NOT NULL DEFAULT 0,
-  usd TEXT, input_tokens INTEGER, output_tokens INTEGER, seconds REAL, said BLOB NOT NULL, reply BLOB);
+  usd TEXT, input_tokens INTEGER, output_tokens INTEGER, seconds REAL, said BLOB NOT NULL, reply BLOB, priced INTEGER NOT NULL DEFAULT 1);
 CREATE INDEX IF NOT EXISTS calls_by_case ON calls (run_id, case_id);
 CREATE INDEX IF NOT EXISTS calls_by_day ON calls (asked);
 CREATE TABLE IF NOT EXISTS memos (key TEXT PRIMARY KEY, run_id TEXT NOT NULL, case_id TEXT NOT NULL, body TEXT NOT NULL);
@@ -54,9 +54,20 @@ class Ledger:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_SCHEMA)
+            self._add_what_older_files_lack()
             path.chmod(0o600)
         except (OSError, sqlite3.Error) as error:
             raise StateError(f"cannot open the ledger {path}: {error}", hint="check the state folder's owner and free space") from error
+
+    def _add_what_older_files_lack(self) -> None:
+        if "priced" in {row[1] for row in self._db.execute("PRAGMA table_info(calls)")}:
+            return
+        try:
+            self._db.execute("ALTER TABLE calls ADD COLUMN priced INTEGER NOT NULL DEFAULT 1")
+        except sqlite3.OperationalError as error:
+            # Another process that opened the same file was first.
+            if "duplicate column" not in str(error):
+                raise
 
     def close(self) -> None:
         """Close the file."""
@@ -92,8 +103,8 @@ class Ledger:
         found: dict[str, Any] = json.loads(row[0])
         return found
 
-    def ask(self, key: str, run_id: str, case_id: str, scope: str, model: str, most: Spend, said: Any) -> None:
-        """Note that a question is about to be sent and what it can cost.
+    def ask(self, key: str, run_id: str, case_id: str, scope: str, model: str, most: Spend, said: Any, *, priced: bool = True) -> None:
+        """Note that a question is about to be sent and what it can cost; `priced` says whether that is known in money at all.
 
         One that was sent before, and whose answer was not kept, may have been paid.
         """
@@ -101,15 +112,15 @@ class Ledger:
             row = db.execute("SELECT lost_usd, lost_tokens, most_usd, most_tokens FROM calls WHERE key=?", (key,)).fetchone()
             if row is None:
                 db.execute(
-                    "INSERT INTO calls (key, run_id, case_id, scope, model, asked, tries, most_usd, most_tokens, said)"
-                    " VALUES (?,?,?,?,?,?,1,?,?,?)",
-                    (key, run_id, case_id, scope, model, time.time(), str(most.usd), _tokens(most), canonical_json(said)),
+                    "INSERT INTO calls (key, run_id, case_id, scope, model, asked, tries, most_usd, most_tokens, said, priced)"
+                    " VALUES (?,?,?,?,?,?,1,?,?,?,?)",
+                    (key, run_id, case_id, scope, model, time.time(), str(most.usd), most.tokens, canonical_json(said), int(priced)),
                 )
                 return
             lost = Decimal(row[0]) + Decimal(row[2])
             db.execute(
                 "UPDATE calls SET tries=tries+1, asked=?, lost_usd=?, lost_tokens=?, most_usd=?, most_tokens=? WHERE key=?",
-                (time.time(), str(lost), row[1] + row[3], str(most.usd), _tokens(most), key),
+                (time.time(), str(lost), row[1] + row[3], str(most.usd), most.tokens, key),
             )
 
     def answered(self, key: str, spend: Spend, reply: dict[str, Any]) -> None:
@@ -141,17 +152,17 @@ class Ledger:
                 values.append(value)
         with self._told() as db:
             rows = db.execute(
-                "SELECT usd, input_tokens, output_tokens, seconds, most_usd, most_tokens, lost_usd, lost_tokens FROM calls WHERE "  # noqa: S608 - fixed text
+                "SELECT usd, input_tokens, output_tokens, seconds, most_usd, most_tokens, lost_usd, lost_tokens, priced FROM calls WHERE "  # noqa: S608 - fixed text
                 + " AND ".join(where),
                 values,
             ).fetchall()
         total = Spend()
-        for usd, sent, got, seconds, most_usd, most_tokens, lost_usd, lost_tokens in rows:
-            total += Spend(usd=Decimal(lost_usd), input_tokens=lost_tokens)
+        for usd, sent, got, seconds, most_usd, most_tokens, lost_usd, lost_tokens, priced in rows:
+            total += _counted(Spend(usd=Decimal(lost_usd), input_tokens=lost_tokens), priced)
             if usd is None:
-                total += Spend(usd=Decimal(most_usd), input_tokens=most_tokens)
+                total += _counted(Spend(usd=Decimal(most_usd), input_tokens=most_tokens), priced)
             else:
-                total += Spend(usd=Decimal(usd), input_tokens=sent, output_tokens=got, seconds=seconds)
+                total += _counted(Spend(usd=Decimal(usd), input_tokens=sent, output_tokens=got, seconds=seconds), priced)
         return total
 
     def today(self) -> Spend:
@@ -162,7 +173,7 @@ class Ledger:
         """Return the questions of a case or a run, in order."""
         with self._told() as db:
             rows = db.execute(
-                "SELECT key, case_id, scope, model, asked, tries, usd, input_tokens, output_tokens, seconds, said, reply FROM calls"
+                "SELECT key, case_id, scope, model, asked, tries, usd, input_tokens, output_tokens, seconds, said, reply, priced FROM calls"
                 " WHERE (?='' OR case_id=?) AND (?='' OR run_id=?) ORDER BY number",
                 (case_id, case_id, run_id, run_id),
             ).fetchall()
@@ -174,7 +185,9 @@ class Ledger:
                 model=row[3],
                 asked=row[4],
                 tries=row[5],
-                spend=Spend(usd=Decimal(row[6] or 0), input_tokens=row[7] or 0, output_tokens=row[8] or 0, seconds=row[9] or 0.0),
+                spend=_counted(
+                    Spend(usd=Decimal(row[6] or 0), input_tokens=row[7] or 0, output_tokens=row[8] or 0, seconds=row[9] or 0.0), row[12]
+                ),
                 said=json.loads(row[10]),
                 reply=None if row[11] is None else json.loads(row[11]),
             )
@@ -201,8 +214,9 @@ class Ledger:
                 raise StateError(f"the ledger cannot be used: {error}", hint="free some space, then --resume") from error
 
 
-def _tokens(spend: Spend) -> int:
-    return spend.input_tokens + spend.output_tokens
+def _counted(spend: Spend, priced: int) -> Spend:
+    """Return the spend with its tokens told to be without a price; a model that tells what it took has one after all."""
+    return spend if priced or spend.usd else spend.model_copy(update={"unpriced_tokens": spend.tokens})
 
 
 def _stored(text: str) -> str:

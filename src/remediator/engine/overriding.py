@@ -20,6 +20,8 @@ def overridden(playbook: Playbook, request: FixRequest, settings: Settings) -> P
         changes["require"] = {"default": request.required}
     if request.model is not None:
         changes |= _with_agent(playbook, request)
+    elif request.candidates is not None:
+        changes["fix"] = tuple(_with_candidates(use, request.candidates) if use.name == "agent" else use for use in playbook.fix)
     if request.minutes is not None:
         changes["limits"] = playbook.limits.model_copy(update={"minutes": request.minutes})
     scan = list(playbook.scan)
@@ -41,6 +43,10 @@ def _with_agent(playbook: Playbook, request: FixRequest) -> dict[str, Any]:
     more = [Use(use=name) for name in ("reproducer", "variants", "controls", "reviewer", "replayed") if name not in there]
     verify = [_reviewed_by(use, request.model) if use.name == "reviewer" else use for use in (*playbook.verify, *more)]
     return {"fix": fixers, "verify": tuple(verify)}
+
+
+def _with_candidates(use: Use, number: int) -> Use:
+    return Use(use=use.use, **{"with": {**use.options, "candidates_for_severe": number}})
 
 
 def _reviewed_by(use: Use, model: str | None) -> Use:

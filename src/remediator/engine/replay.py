@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +11,8 @@ from remediator.contracts import Tree
 from remediator.engine.judge import judge
 from remediator.engine.kit import open_kit
 from remediator.engine.project import Project
+from remediator.engine.run import identify
+from remediator.engine.telling import Teller
 from remediator.errors import EvidenceError, PlaybookError, UsageError
 from remediator.evidence.bundle import read
 from remediator.evidence.container import is_bundle
@@ -33,18 +34,11 @@ class Replayer:
     """A judge for `evidence.replay` that works with this machine's plugins and sandbox."""
 
     def __init__(
-        self,
-        settings: Settings,
-        registry: Registry,
-        note: Callable[..., None],
-        *,
-        source: str | None,
-        playbook: str | None,
-        own_recipe: bool = False,
+        self, settings: Settings, registry: Registry, teller: Teller, *, source: str | None, playbook: str | None, own_recipe: bool = False
     ) -> None:
         self._settings = settings
         self._registry = registry
-        self._note = note
+        self._teller = teller
         self._source = source
         self._playbook = playbook
         self._own_recipe = own_recipe
@@ -65,14 +59,20 @@ class Replayer:
                 artefacts=ArtefactStore(self._settings.state / "artefacts"),
                 state=self._settings.state,
                 hints=Hints(),
-                note=self._note,
+                note=self._teller.note,
             )
             if request.recipe is not None and not self._own_recipe:
                 if ":" in request.recipe.image:
                     raise EvidenceError(f"the bundle's recipe names an image of this machine: {request.recipe.image[:80]}")
                 await project.use_recipe(request.recipe)
+            case_id = identify(request.source, request.finding)
+            await self._teller.found(case_id, request.finding)
+
+            async def on_check(check: Check) -> None:
+                await self._teller.checked(case_id, request.patch.id, check)
+
             verdict = await judge(
-                project, request.finding, request.patch, request.required, self._on_check, reproducer=request.reproducer, replaying=True
+                project, request.finding, request.patch, request.required, on_check, reproducer=request.reproducer, replaying=True
             )
             self.same_recipe = _same(request.recipe, project.recipe)
             return verdict
@@ -120,15 +120,12 @@ class Replayer:
             raise EvidenceError(f"the bundle's files make the tree {tree.id}, not {request.base.tree}")
         return store, tree
 
-    async def _on_check(self, check: Check) -> None:
-        self._note(f"{check.name}: {check.status}", reason=check.reason, summary=check.summary)
-
 
 async def replay_bundle(
     path: Path,
     settings: Settings,
     registry: Registry,
-    note: Callable[..., None],
+    teller: Teller,
     *,
     source: str | None = None,
     playbook: str | None = None,
@@ -143,7 +140,7 @@ async def replay_bundle(
             f"{path} is no bundle", hint="name a case, a bundle's folder, or its .tar.zst: remediator show CASE tells where it is"
         )
     bundle = await asyncio.to_thread(read, path, TrustedKeys.load(settings.state / "keys"))
-    judged_by = Replayer(settings, registry, note, source=source, playbook=playbook, own_recipe=own_recipe)
+    judged_by = Replayer(settings, registry, teller, source=source, playbook=playbook, own_recipe=own_recipe)
     report = await replay(bundle, judged_by, scrub=Scrubber(paths={str(settings.state): "state"}))
     return report.model_copy(update={"same_recipe": judged_by.same_recipe})
 

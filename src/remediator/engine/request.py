@@ -127,9 +127,9 @@ class RunReport(Record):
 
     @property
     def usd_per_fix(self) -> Decimal | None:
-        """Return what a verified fix cost, the failures included; None where there is none."""
-        fixed = sum(case.fixed for case in self.cases)
-        return self.spend.usd / fixed if fixed else None
+        """Return what a verified fix cost, the failures included; None where there is none, or not all of the cost is known."""
+        fixed, spend = sum(case.fixed for case in self.cases), self.spend
+        return spend.usd / fixed if fixed and not spend.unpriced_tokens else None
 
     @property
     def budget_hit(self) -> bool:

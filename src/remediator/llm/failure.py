@@ -59,14 +59,17 @@ def refusal_in(document: Mapping[str, Any]) -> Refusal | None:
     return Refusal(status, json.dumps(document).encode(), began=True)
 
 
-def failure(refusal: Refusal, name: str, redact: Redactor) -> TryAgainError | LlmError:
-    """Return what a no means for the question that was asked. Nothing secret and nothing unprintable is in it."""
+def failure(refusal: Refusal, name: str, redact: Redactor, table: str) -> TryAgainError | LlmError:
+    """Return what a no means for the question that was asked. Nothing secret and nothing unprintable is in it.
+
+    `table` says where the model's options stand.
+    """
     status, said = refusal.status, told(refusal.body, redact)
     why = f"{name} answered {status}" + (f": {said}" if said else "")
     if 300 <= status <= 399:
         return LlmError(
             f"{name} answered {status}, a redirect to another address; redirects are not followed",
-            hint="put the final address into `base_url`",
+            hint=f"put the final address into `base_url` of {table}",
         )
     if status == 402 or (status < 500 and any(word in said.lower() for word in _NO_MONEY)):
         return LlmAuthError(
@@ -75,20 +78,21 @@ def failure(refusal: Refusal, name: str, redact: Redactor) -> TryAgainError | Ll
     if status in (401, 403):
         return LlmAuthError(
             f"{why} (the key is missing or refused)",
-            hint="mend the key; remediator models list says where it is from. A run that stopped goes on with --resume",
+            hint=f"mend the key of {table}; remediator models list says where it is from. A run that stopped goes on with --resume",
         )
     if status == 413 or (status in (400, 422, 500) and any(word in said.lower() for word in _TOO_LONG)):
         return LlmTooLongError(why, hint="lower `context_bytes` of the fixer, or choose a model that takes more")
     if is_retried(status):
         return TryAgainError(why, after_seconds=refusal.after_seconds, charged=refusal.began)
-    return LlmError(why, hint=_HINTS.get(status, ""))
+    return LlmError(why, hint=_HINTS.get(status, "").format(table=table))
 
 
 _HINTS = {
-    400: "the server does not take the question; check `model` and the options in [models.NAME]",
-    404: "check `model` and `base_url` in [models.NAME]; most servers want /v1 at the end of `base_url`",
-    405: "check `base_url` in [models.NAME]: something else answers there",
-    422: "the server does not take the question; check `model` and the options in [models.NAME]",
+    400: "the server does not take the question; check `model` and the options in {table}",
+    404: "check `model` and `base_url` in {table}; most servers want /v1 at the end of `base_url`",
+    405: "check `base_url` in {table}: something else answers there",
+    413: "the question is too long for this server",
+    422: "the server does not take the question; check `model` and the options in {table}",
 }
 
 

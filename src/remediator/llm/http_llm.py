@@ -168,7 +168,7 @@ class HttpLlm(Llm):
         except Refusal as refusal:
             if not refusal.began and refusal.status in (400, 422) and self._learns(told(refusal.body, self._redactor()), prompt):
                 return await self._try(prompt, charged)
-            trouble = failure(refusal, self._shown(), self._redactor())
+            trouble = failure(refusal, self._shown(), self._redactor(), self.table)
             if isinstance(trouble, LlmError):
                 raise _counted(trouble, charged + refusal.began) from None
             return trouble
@@ -215,7 +215,8 @@ class HttpLlm(Llm):
     def _busy(self, tried: int, charged: int, reason: str) -> LlmError:
         told = f"{self._shown()} gave no answer in {tried} {'try' if tried == 1 else 'tries'}; the last: {reason}"
         return _counted(
-            LlmBusyError(told, hint="ask again later, or raise `tries` of the model; without a connection, check its `base_url`"), charged
+            LlmBusyError(told, hint=f"ask again later, or raise `tries` in {self.table}; without a connection, check its `base_url`"),
+            charged,
         )
 
     def _is_charged_once(self, prompt: Prompt) -> bool:

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from remediator.builtin.branch_sink import BranchSink
+from remediator.builtin.handed_message import message_of
 from remediator.builtin.mailed_patch import mailed_patch
+from remediator.checkout import create_branch
 from remediator.errors import EvidenceError, PatchConflictError, SinkError
 from remediator.evidence.bundle import write
-from remediator.records import EvidenceLevel
+from remediator.records import CheckStatus, EvidenceLevel
 
 AUTHOR = "remediator <remediator@localhost>"
 
@@ -160,3 +163,49 @@ async def test_branch_is_not_made_where_the_code_has_changed(world, submission, 
 async def test_folder_that_is_no_repository_is_said(submission, tmp_path):
     with pytest.raises(SinkError, match="is not a git repository"):
         await BranchSink(repository=tmp_path).submit(submission)
+
+
+async def test_the_branch_s_commit_says_what_was_wrong_how_far_it_is_proven_and_by_what(world, submission, clone, run_git):
+    folder = clone(world.repository)
+    await BranchSink(repository=folder).submit(submission)
+    branch = f"remediator/{submission.case_id}-{submission.patch.id}"
+
+    title, blank, *body = run_git(folder, "log", "-1", "--format=%B", branch).decode().splitlines()
+
+    assert (title, blank) == ("Load YAML safely", "")
+    assert body[0].startswith(f"Finding: {submission.finding.rule_id} (CWE-502) at pkg/app.py:")
+    assert "Proven to evidence level E3 (tested), by:" in body
+    passed = [check for check in submission.verdict.checks if check.status is CheckStatus.passed]
+    assert [line.split(":")[0] for line in body if line.startswith("- ")] == [f"- {check.level.name} {check.name}" for check in passed]
+    trailers = run_git(folder, "log", "-1", "--format=%(trailers:only)", branch).decode().splitlines()
+    assert f"Remediator-Bundle: {submission.bundle_digest}" in trailers
+    assert [line.split(":")[0] for line in trailers if line] == TRAILERS
+    assert all(len(line) <= 76 for line in body if not line.startswith("Remediator-"))
+
+
+@pytest.mark.parametrize(
+    "text", [HOSTILE, "x\n\nSigned-off-by: evil <e@e.invalid>\n", "\r\nCo-authored-by: e <e@e>", "\x1b[31m\u202e\0", "a\udc80", "y" * 9000]
+)
+async def test_hostile_words_add_no_trailer_no_line_and_no_control_character_to_the_commit(world, submission, clone, run_git, text):
+    patch = submission.patch.model_copy(update={"title": text, "behaviour": text})
+    finding = submission.finding.model_copy(update={"message": text, "rule_id": text})
+    checks = tuple(check.model_copy(update={"summary": text}) for check in submission.verdict.checks)
+    verdict = submission.verdict.model_copy(update={"checks": checks})
+    folder = clone(world.repository)
+    message = message_of(submission.model_copy(update={"patch": patch, "finding": finding, "verdict": verdict}))
+
+    create_branch(folder, [(message, patch.diff)], branch="evil", author=AUTHOR)
+
+    trailers = run_git(folder, "log", "-1", "--format=%(trailers:only)", "evil").decode().splitlines()
+    assert [line.split(":")[0] for line in trailers if line] == TRAILERS
+    written = run_git(folder, "log", "-1", "--format=%B", "evil").decode()
+    assert not [char for char in written if char != "\n" and not char.isprintable()]
+    assert not [
+        line
+        for line in written.splitlines()[1:]
+        if line and not re.match(r"Finding: |What it may change: |Proven to |- E\d |  |Remediator-", line + " ")
+    ]
+    assert run_git(folder, "log", "-1", "--format=%an", "evil") == b"remediator\n"
+
+
+TRAILERS = [f"Remediator-{what}" for what in ("Case", "Finding", "Patch", "Evidence", "Bundle", "Submission")]

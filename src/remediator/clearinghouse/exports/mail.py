@@ -5,7 +5,7 @@ from __future__ import annotations
 from remediator.clearinghouse.exports import told
 from remediator.clearinghouse.wire.answers import Published
 from remediator.diff import parse
-from remediator.diff.letter import letter
+from remediator.diff.letter import letter, words_of
 from remediator.errors import PatchError
 
 
@@ -23,17 +23,19 @@ def mailed(published: Published, *, author: str = "remediator <remediator@localh
         published.patch,
         author=author,
         title=told.title(flaw),
-        told=[
-            ("Proven to evidence level", f"E{fix.level}, by a replay of the clearinghouse's own" if fix.level is not None else "none"),
-            ("Flaw:", " ".join(filter(None, (names, f"({weakness})" if weakness else "", told.title(flaw))))),
-        ],
-        trailers={
-            "Remediator-Fix": told.line(fix.id),
-            "Remediator-Flaw": told.line(flaw.id),
-            "Remediator-Patch": told.line(fix.patch_id),
-            "Remediator-Evidence": f"E{fix.level}" if fix.level is not None else "none",
-            "Remediator-Bundle": told.line(fix.bundle),
-            "Remediator-Submission": told.line(fix.submission_id),
-        },
+        body=words_of(
+            [
+                ("Proven to evidence level", f"E{fix.level}, by a replay of the clearinghouse's own" if fix.level is not None else "none"),
+                ("Flaw:", " ".join(filter(None, (names, f"({weakness})" if weakness else "", told.title(flaw))))),
+            ],
+            {
+                "Remediator-Fix": told.line(fix.id),
+                "Remediator-Flaw": told.line(flaw.id),
+                "Remediator-Patch": told.line(fix.patch_id),
+                "Remediator-Evidence": f"E{fix.level}" if fix.level is not None else "none",
+                "Remediator-Bundle": told.line(fix.bundle),
+                "Remediator-Submission": told.line(fix.submission_id),
+            },
+        ),
         below=[f"{check.get('level')} {check.get('name')}: {check.get('status')}" for check in checks],
     )
