@@ -138,7 +138,7 @@ MEANINGS = [
 
 @pytest.mark.parametrize(("status", "kind"), MEANINGS)
 def test_what_a_no_means(status: int, kind: type[Exception]) -> None:
-    assert type(failure(Refusal(status, b""), "m", Redactor())) is kind
+    assert type(failure(Refusal(status, b""), "m", Redactor(), "[models.one]")) is kind
 
 
 SAID = [
