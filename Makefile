@@ -36,6 +36,7 @@ demo: setup engine
 	@$(BIN)/remediator fix pypi:pyanyapi==0.6.0 --only CWE-502
 	@$(BIN)/remediator show last
 	@$(BIN)/remediator replay last
+	@sandbox/clearinghouse-demo last
 
 test: setup engine test-tools
 	@$(BIN)/ruff format --check src tests plugins benchmarks

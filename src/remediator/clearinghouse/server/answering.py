@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 
 from aiohttp import web
@@ -21,6 +22,7 @@ _SAFE = {
     "Server": "remediator",
 }
 _BIGGEST_CURSOR = 2**63 - 1
+_CURSOR = re.compile(r"[ -~]{0,500}\Z")
 
 
 async def carry_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -35,9 +37,10 @@ def said(request: web.Request, value: Record | Mapping[str, object], *, public: 
     return tagged(request, body, "application/json", public=public)
 
 
-def paged(request: web.Request, items: Iterable[Record], following: str) -> web.Response:
+def paged(request: web.Request, items: Iterable[Record | Mapping[str, object]], following: str) -> web.Response:
     """Return one page of a list."""
-    return said(request, {"items": [item.as_json() for item in items], "next": following})
+    shown = [item.as_json() if isinstance(item, Record) else dict(item) for item in items]
+    return said(request, {"items": shown, "next": following})
 
 
 def tagged(request: web.Request, body: bytes, content_type: str, *, public: bool = False, name: str = "") -> web.Response:
@@ -63,7 +66,7 @@ def _has(request: web.Request, tag: str) -> bool:
 def page_of(request: web.Request) -> tuple[str, int]:
     """Return cursor and limit of a list that is asked for. Raises RefusedError."""
     cursor = request.query.get("cursor", "")
-    if len(cursor) > 500 or not cursor.isprintable():
+    if not _CURSOR.match(cursor):
         raise RefusedError(Problem.bad_request, "cursor is what `next` said before")
     return cursor, number(request, "limit", 50, 1, MOST_PAGE)
 

@@ -17,7 +17,7 @@ from remediator.clearinghouse.server.answering import carry_headers
 from remediator.clearinghouse.server.asked import DESK, Asked, Desk
 from remediator.clearinghouse.server.config import ServerConfig
 from remediator.clearinghouse.server.connections import Guard, GuardedHandler, GuardedSite
-from remediator.clearinghouse.server.log import CALLER, STARTED, noted
+from remediator.clearinghouse.server.log import CALLER, ROUTE, STARTED, noted, route_of
 from remediator.clearinghouse.server.metrics import Metrics
 from remediator.clearinghouse.server.problems import answer_of
 from remediator.clearinghouse.server.rates import Buckets, Slots
@@ -80,6 +80,7 @@ async def _known(request: web.Request, desk: Desk, route: Route) -> Asked:
 @web.middleware
 async def _observed(request: web.Request, handler: _Next) -> web.StreamResponse:
     request[STARTED] = time.monotonic()
+    request[ROUTE] = route_of(request)
     if isinstance(request.protocol, GuardedHandler):
         request.protocol.begun()
     with request.app[DESK].metrics.in_flight.track_inprogress():

@@ -11,6 +11,7 @@ from remediator.clearinghouse.server.metrics import Metrics
 from remediator.clearinghouse.server.problems import PROBLEM
 
 STARTED = web.RequestKey("started", float)
+ROUTE = web.RequestKey("route", str)
 CALLER = web.RequestKey("caller", tuple)
 """Who asked, once that is known."""
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"))
@@ -22,7 +23,8 @@ def noted(metrics: Metrics, request: web.BaseRequest, answer: web.StreamResponse
     seconds = time.monotonic() - request[STARTED] if STARTED in request else 0.0
     # A method or path of the client's own making would make a new series, or a new line in a log, each.
     method = request.method if request.method in _METHODS else "other"
-    route = _route(request)
+    # What was no HTTP never came to a route.
+    route = request.get(ROUTE, "none")
     code = request.get(PROBLEM, "")
     metrics.requests.labels(method, route, str(answer.status)).inc()
     metrics.seconds.labels(route).observe(seconds)
@@ -42,8 +44,7 @@ def noted(metrics: Metrics, request: web.BaseRequest, answer: web.StreamResponse
     )
 
 
-def _route(request: web.BaseRequest) -> str:
-    if not isinstance(request, web.Request):
-        return "none"
+def route_of(request: web.Request) -> str:
+    """Return the route's template: `/v1/flaws/{id}`, never what stands in the place of the id."""
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else "none"

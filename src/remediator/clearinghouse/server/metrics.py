@@ -25,16 +25,13 @@ class Metrics:
         self.connections = Gauge("clearinghouse_connections", "Open connections.", registry=self._registry)
         self.connections_refused = Gauge("clearinghouse_connections_refused", "Connections above a limit.", registry=self._registry)
         self.connections_reaped = Gauge("clearinghouse_connections_reaped", "Connections that stood still.", registry=self._registry)
-        self._stored = Gauge("clearinghouse_stored", "What the store holds.", ("what", "state"), registry=self._registry)
+        self._stored = Gauge("clearinghouse_stored", "What the store holds.", ("what",), registry=self._registry)
 
-    def note_stored(self, stats: Mapping[str, object]) -> None:
-        """Take over the store's numbers, one level deep."""
+    def note_stored(self, stats: Mapping[str, int]) -> None:
+        """Take over the store's numbers."""
         self._stored.clear()
-        for what, value in stats.items():
-            parts = value.items() if isinstance(value, Mapping) else (("", value),)
-            for state, count in parts:
-                if isinstance(count, int | float):
-                    self._stored.labels(str(what), str(state)).set(count)
+        for what, count in stats.items():
+            self._stored.labels(what).set(count)
 
     def text(self) -> bytes:
         """Return the exposition format."""

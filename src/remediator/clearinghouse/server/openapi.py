@@ -45,7 +45,11 @@ def document() -> dict[str, Any]:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Clearinghouse of remediator", "version": PROTOCOL.rpartition("/")[2], "license": {"name": "Apache-2.0"}},
+        "info": {
+            "title": "Clearinghouse of remediator",
+            "version": PROTOCOL.rpartition("/")[2],
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
         "paths": paths,
         "components": {

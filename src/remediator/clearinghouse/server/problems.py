@@ -99,7 +99,7 @@ def _refusal(error: Exception) -> RefusedError:
         return of_status(error.status)
     if isinstance(error, TimeoutError):
         return RefusedError(Problem.unavailable, "the clearinghouse took too long", hint="ask again: what was done is done once")
-    if isinstance(error, RemediatorError):
+    if isinstance(error, RemediatorError | OSError):
         _noted("refused_by_state", error)
         return of_status(503)
     _noted("handler_failed", error)

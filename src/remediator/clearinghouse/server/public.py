@@ -87,7 +87,7 @@ async def ready(request: web.Request, desk: Desk) -> web.Response:
         raise RefusedError(Problem.unavailable, "the server is going down")
     try:
         async with asyncio.timeout(_READY_SECONDS):
-            await desk.store.head()
+            await desk.store.ready()
     except TimeoutError as error:
         raise RefusedError(Problem.unavailable, "the database does not answer") from error
     return said(request, {"status": "ok"}, public=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from datetime import datetime
 from importlib import import_module
+from urllib.parse import quote, unquote
 
 from aiohttp import web
 
@@ -22,6 +23,7 @@ EXPORTS = {
     "openvex": "application/json",
     "cyclonedx": "application/vnd.cyclonedx+json",
 }
+MAIL_TYPE = "application/mbox"
 BUNDLE_TYPE = "application/vnd.remediator.bundle+zstd"
 _LONGEST_FILTER = 500
 
@@ -72,10 +74,25 @@ async def published(asked: Asked) -> web.Response:
 
 
 async def patch(asked: Asked) -> web.Response:
-    """Give the unified diff of a verified fix."""
-    found = await asked.store.published(asked.caller, asked.id())
+    """Give the unified diff of a verified fix. Raises RefusedError (state-conflict) for one that was withdrawn."""
+    found = _standing(await asked.store.published(asked.caller, asked.id()))
     body = found.patch.encode("utf-8", "surrogateescape")
     return tagged(asked.request, body, "text/x-diff", name=f"{found.fix.id}.diff")
+
+
+async def mail(asked: Asked) -> web.Response:
+    """Give a verified fix as a mail that `git am` takes. Raises RefusedError (state-conflict) for one that was withdrawn."""
+    from remediator.clearinghouse.exports.mail import mailed
+
+    found = _standing(await asked.store.published(asked.caller, asked.id()))
+    return tagged(asked.request, await asyncio.to_thread(mailed, found), MAIL_TYPE, name=f"{found.fix.id}.mbox")
+
+
+def _standing(found: Published) -> Published:
+    # The exports tell that it was withdrawn; a bare patch cannot, and would be applied.
+    if found.fix.state is not FixState.verified:
+        raise RefusedError(Problem.state_conflict, f"the fix was {found.fix.state}", hint="see it published for its state and reason")
+    return found
 
 
 async def export(asked: Asked) -> web.Response:
@@ -91,7 +108,7 @@ def _document(kind: str, found: Published, publisher: str) -> bytes:
     return canonical_json(made)
 
 
-def _changed_at(found: Published) -> object:
+def _changed_at(found: Published) -> datetime:
     # Not the time of asking: the same record must give the same bytes, or no ETag would ever hold.
     return max(found.fix.updated_at, found.flaw.updated_at, found.published_at)
 
@@ -105,19 +122,18 @@ async def bundle(asked: Asked) -> web.StreamResponse:
     if any(f'"{each.value}"' == tag for each in request.if_none_match or ()):
         return web.Response(status=304, headers=headers)
     pieces = await asked.store.open_blob(asked.caller, found.id)
+    # Before the head is out a lost file can still be told as what it is.
+    first = await anext(pieces, b"")
     headers |= {"Content-Disposition": f'attachment; filename="{found.id}.tar.zst"', "Content-Length": str(found.bundle_bytes)}
     answer = web.StreamResponse(headers=headers)
     answer.content_type = BUNDLE_TYPE
     await answer.prepare(request)
-    await _sent(answer, pieces)
-    return answer
-
-
-async def _sent(answer: web.StreamResponse, pieces: AsyncIterator[bytes]) -> None:
     # A reader who stands still is cut by the guard of connections.
+    await answer.write(first)
     async for piece in pieces:
         await answer.write(piece)
     await answer.write_eof()
+    return answer
 
 
 async def status(asked: Asked) -> web.Response:
@@ -135,8 +151,12 @@ async def leases(asked: Asked) -> web.Response:
 async def opt_outs(asked: Asked) -> web.Response:
     """List the projects whose maintainers want no scans."""
     cursor, limit = page_of(asked.request)
-    page = await asked.store.opt_outs(asked.caller, cursor, limit)
-    return paged(asked.request, page.items, page.next)
+    project = unquote(cursor)
+    if not project.isprintable():
+        raise RefusedError(Problem.bad_request, "cursor is what `next` said before")
+    page = await asked.store.opt_outs(asked.caller, project, limit)
+    # Its cursor is a project's name, in any script: quoted, it is a cursor like the others.
+    return paged(asked.request, page.items, quote(page.next, safe=""))
 
 
 async def epoch(asked: Asked) -> web.Response:
@@ -146,11 +166,10 @@ async def epoch(asked: Asked) -> web.Response:
 
 async def me(asked: Asked) -> web.Response:
     """Tell the caller who it is here."""
-    mine = [each for each in await asked.store.organisations() if each.id == asked.caller.organisation]
-    if not mine:
+    mine = await asked.store.organisation(asked.caller.organisation)
+    if mine is None:
         raise not_found()
-    scopes = sorted(asked.caller.scopes)
-    return said(asked.request, {"organisation": mine[0].as_json(), "scopes": scopes, "token_id": asked.caller.token_id})
+    return said(asked.request, {"organisation": mine.as_json(), "scopes": sorted(asked.caller.scopes), "token_id": asked.caller.token_id})
 
 
 def _filter(asked: Asked, name: str) -> str | None:

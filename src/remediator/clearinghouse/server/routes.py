@@ -21,7 +21,7 @@ PublicHandler = Callable[[web.Request, Desk], Awaitable[web.StreamResponse]]
 ANY = frozenset(Scope)
 SUBMIT = frozenset((Scope.submit,))
 PULL = frozenset((Scope.pull,))
-_TAKES_VERB = {Verb.assess: frozenset((Scope.assess,)), Verb.receipt: PULL}
+_TAKES_VERB = {Verb.assess: frozenset((Scope.assess,)), Verb.receipt: PULL | SUBMIT}
 
 
 class Route(NamedTuple):
@@ -107,6 +107,7 @@ ROUTES: tuple[Route, ...] = (
     _list("/v1/fixes/{id}/openings", "What opens the ledger's entries about a fix.", reads.openings, answers.Opening),
     _read("/v1/fixes/{id}/published", "A verified fix with flaw and patch.", reads.published, answers.Published, PULL),
     _read("/v1/fixes/{id}/patch", "The unified diff of a verified fix.", reads.patch, "text/x-diff", PULL),
+    _read("/v1/fixes/{id}/mail", "A verified fix as a mail for `git am`.", reads.mail, reads.MAIL_TYPE, PULL),
     _read("/v1/fixes/{id}/osv", "A verified fix as OSV.", reads.export, reads.EXPORTS["osv"], PULL),
     _read("/v1/fixes/{id}/csaf", "A verified fix as CSAF 2.0.", reads.export, reads.EXPORTS["csaf"], PULL),
     _read("/v1/fixes/{id}/openvex", "A verified fix as OpenVEX.", reads.export, reads.EXPORTS["openvex"], PULL),
@@ -121,7 +122,7 @@ ROUTES: tuple[Route, ...] = (
         lasting=True,
     ),
     _list("/v1/leases", "Who scans what at the moment.", reads.leases, answers.Lease, *_PAGE, "project"),
-    Route("GET", "/v1/opt-outs", "Projects that want no scans.", reads.opt_outs, scopes=ANY, query=_PAGE, listed=True),
+    _list("/v1/opt-outs", "Projects that want no scans.", reads.opt_outs, answers.OptOut, *_PAGE),
     _read("/v1/epoch", "The present key for claim-checks.", reads.epoch, None, SUBMIT),
     _read("/v1/status/{id}", "How far something came.", reads.status, answers.Answer),
     _read("/v1/organisations/me", "Who the token makes you.", reads.me, None),

@@ -31,12 +31,13 @@ from remediator.clearinghouse.wire.answers import (
     Lease,
     LedgerEntry,
     Opening,
+    OptOut,
     Published,
     SignedHead,
     Validation,
 )
 from remediator.clearinghouse.wire.envelope import RefusedError, opened
-from remediator.clearinghouse.wire.terms import CLOCK_SKEW_SECONDS, FixState, Problem, Scope, Verb
+from remediator.clearinghouse.wire.terms import CLOCK_SKEW_SECONDS, FixState, Problem, Scope, Tier, Verb
 from remediator.clearinghouse.wire.verbs import ClaimCheckBody, FindingBody, FixBody
 from remediator.evidence.keys import PublicKey, SigningKey, signing_key
 
@@ -261,7 +262,7 @@ class Store(People):
         async with self._database.reading() as connection:
             return await reading.lease_rows(connection, project, cursor, limit, self._clock())
 
-    async def opt_outs(self, caller: Caller, cursor: str = "", limit: int = 50) -> Page[dict[str, Any]]:
+    async def opt_outs(self, caller: Caller, cursor: str = "", limit: int = 50) -> Page[OptOut]:
         """Return the projects that are not to be scanned."""
         table = schema.opt_outs.c
         live = (table.until.is_(None)) | (table.until > micros(self._clock()))
@@ -270,12 +271,12 @@ class Store(People):
             rows = (await connection.execute(query)).mappings().all()
         shown = rows[: max(1, min(limit, 200))]
         items = [
-            {
-                "project": row["project"],
-                "contact": row["contact"],
-                "reason": row["reason"],
-                "until": None if row["until"] is None else moment(row["until"]).isoformat(),
-            }
+            OptOut(
+                project=row["project"],
+                contact=row["contact"],
+                reason=row["reason"],
+                until=None if row["until"] is None else moment(row["until"]),
+            )
             for row in shown
         ]
         return Page(items, shown[-1]["project"] if len(rows) > len(shown) else "")
@@ -387,6 +388,24 @@ class Store(People):
         """Do what the clock asks for; return how many embargoes ended."""
         done: int = await self._writer.do(tick)
         return done
+
+    async def rerank(self, rank: Callable[[Flaw], int]) -> int:
+        """Put the queue into the order of what is known now; return how many flaws moved."""
+        everything, cursor, moved = Caller("", Tier.operator, frozenset((Scope.admin,))), "", 0
+        while True:
+            page = await self.flaws(everything, cursor=cursor, limit=200, order="time")
+            wanted = {flaw.id: rank(flaw) for flaw in page.items}
+
+            async def work(batch: Batch, wanted: dict[str, int] = wanted) -> int:
+                await batch.fetch_flaws(wanted)
+                found = [row for row in batch.flaws.values() if row["id"] in wanted and row["rank"] != wanted[row["id"]]]
+                for row in found:
+                    await batch.change(schema.flaws, {"id": row["id"]}, rank=wanted[row["id"]])
+                return len(found)
+
+            moved += int(await self._writer.do(work))
+            if not (cursor := page.next):
+                return moved
 
     async def ready(self) -> None:
         """Raise RefusedError: unavailable where the database does not answer."""
