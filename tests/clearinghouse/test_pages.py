@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -18,7 +19,7 @@ from remediator.clearinghouse.store import Store
 from remediator.clearinghouse.wire.terms import Scope, Tier, Verb
 from remediator.testing.clearinghouse import FLAW, Clock, Party
 
-from .pages_kit import EVIL, PATCH, PATHS, Visitor, admin_of, evil_records, served, verify
+from .pages_kit import EVIL, PATCH, PATHS, Visitor, admin_of, evil_records, ranked, served, verify
 
 Joins = Callable[..., Awaitable[Party]]
 CLOSED = [place for place in PLACES if place.handler is not None]
@@ -266,6 +267,19 @@ async def test_a_diff_is_shown_once_verified_and_to_who_may_pull(visits: Visits,
     without = await visits(assessor.token)
     _, seen = await without.get(f"/fixes/{fix.id}")
     assert "safe_load" not in seen and (await without.get(f"/fixes/{fix.id}/patch"))[0].status == 404
+
+
+async def test_the_queue_says_how_urgent_when_due_and_why(visits: Visits, store: Store, joins: Joins) -> None:
+    party = await joins("One")
+    await party.ask(Verb.submit_finding, {"flaw": FLAW, "scanner": "s"})
+    visitor = await visits(party.token)
+    assert "not ranked" in (await visitor.get("/"))[1]
+    ranked(store)
+    (flaw,) = (await store.flaws(party.caller)).items
+    assert flaw.priority is not None and flaw.priority.due_days == 3
+    for path in ("/", f"/flaws/{flaw.id}"):
+        _, text = await visitor.get(path)
+        assert visible(flaw.priority.sentence) in unescape(text) and "2026-11-28 12:00 UTC" in text, path
 
 
 async def test_others_tokens_and_keys_are_not_shown(visits: Visits, store: Store, joins: Joins) -> None:
