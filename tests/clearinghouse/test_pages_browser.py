@@ -220,7 +220,7 @@ def test_hostile_text_stays_in_its_place(kind: str, width: int, browser: webdriv
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False})
     browser.get(house.url + path_of(house.told, kind))
     found = browser.execute_script(OUTSIDE)
-    assert found == {"wide": False, "outside": []}
+    assert found == {"wide": False, "outside": [], "squeezed": []}
 
 
 OUTSIDE = """
@@ -234,7 +234,8 @@ for (const each of document.querySelectorAll('bdi')) {
     }
   }
 }
-return {wide: document.documentElement.scrollWidth > document.documentElement.clientWidth, outside};
+const squeezed = [...document.querySelectorAll('th[scope=col]')].filter(each => each.clientHeight > 75).map(each => each.textContent);
+return {squeezed, wide: document.documentElement.scrollWidth > document.documentElement.clientWidth, outside};
 """
 
 
