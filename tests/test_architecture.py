@@ -35,7 +35,7 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 DOORS = {
     "git": {"git", "git_objects", "git_store", "checkout"},
     "docker": {"builtin"},
-    "sqlite3": {"engine", "builtin"},
+    "sqlite3": {"engine", "builtin", "clearinghouse"},
     "dbos": {"engine"},
     "sqlalchemy": {"clearinghouse", "engine"},
     "alembic": {"clearinghouse"},

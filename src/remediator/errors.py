@@ -18,6 +18,7 @@
     ├── SinkError                   a submission could not be handed over (transient)
     ├── LlmError                    a model could not be asked, or its answer is of no use            exit 3
     │   ├── LlmAuthError            the key is missing, refused, or out of money                 exit 4
+    │   ├── LlmTooLongError         the question is longer than the model takes
     │   ├── LlmBusyError            the model did not answer although it was asked several times (transient)
     │   └── BudgetError             asking could cost more than is left                          exit 5
     ├── StateError                  the state folder is locked, full or damaged                  exit 2
@@ -141,6 +142,10 @@ class LlmAuthError(LlmError):
 
     exit_code = 4
     transient = True
+
+
+class LlmTooLongError(LlmError):
+    """The question is longer than the model, or its server, takes; a shorter one may be answered."""
 
 
 class LlmBusyError(LlmError):

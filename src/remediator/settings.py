@@ -63,6 +63,23 @@ class ModelSettings(BaseModel):
         return dict(self.model_extra or {})
 
 
+class ClearinghouseSettings(BaseModel):
+    """One clearinghouse: its address, where our token is kept, and the ledger key that we trust (its operator tells it)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    url: str
+    token: str
+    trust: str = Field(pattern=r"^SHA256:[A-Za-z0-9+/]{43}$")
+    tlp: str = Field(default="amber", pattern=r"^(clear|green|amber|red)$")
+    embargo_days: int = Field(default=0, ge=0, le=180)
+
+    @field_validator("token")
+    @classmethod
+    def _reference(cls, token: str) -> str:
+        return checked_reference(token)
+
+
 class Settings(BaseSettings):
     """What the operator decided. Nothing in here ever comes from a target repository.
 
@@ -94,6 +111,9 @@ class Settings(BaseSettings):
         default_factory=dict, description="Options of components by name, below a playbook's `with`."
     )
     models: dict[str, ModelSettings] = Field(default_factory=dict, description="Models by name: component, key, price, options.")
+    clearinghouses: dict[str, ClearinghouseSettings] = Field(
+        default_factory=dict, description="Clearinghouses by name: address, token, trusted ledger key, mark, embargo."
+    )
     recipe: Hints = Field(default_factory=Hints, description="How to prepare and test the project, where detection needs help.")
     recipes: dict[str, Hints] = Field(default_factory=dict, description="The same, for one source (its name or URI).")
     concurrency: Concurrency = Field(default_factory=Concurrency)
@@ -128,10 +148,14 @@ class Settings(BaseSettings):
                 "state": str(self.state),
             },
             "spool": {"state": str(self.state)},
+            "clearinghouse": {"state": str(self.state), "ca_bundle": trust_store(), "places": self._places()},
             "semgrep": {"binary": os.environ.get("REMEDIATOR_SEMGREP", "")},
         }
         known = {key: value for key, value in machine.get(component, {}).items() if value}
         return {**known, **self.components.get(component, {})}
+
+    def _places(self) -> dict[str, dict[str, Any]]:
+        return {name: {**told.model_dump(), "offline": self.offline} for name, told in self.clearinghouses.items()}
 
     def secret(self, reference: str) -> SecretStr:
         """Return the key that a reference names; it is read once, and blanked by `redactor` from then on. Blocks. Raises ConfigError."""
@@ -144,7 +168,8 @@ class Settings(BaseSettings):
 
     def redactor(self) -> Redactor:
         """Return a redactor that knows every key that was read so far, and those in the environment that settings name."""
-        named = [model.key.removeprefix("env:") for model in self.models.values() if model.key.startswith("env:")]
+        references = [*(model.key for model in self.models.values()), *(each.token for each in self.clearinghouses.values())]
+        named = [each.removeprefix("env:") for each in references if each.startswith("env:")]
         return Redactor((*self._secrets.values(), *(os.environ[name] for name in named if name in os.environ)))
 
     def proxy_for(self, host: str) -> str:
@@ -202,6 +227,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot read settings from {path}: {error.strerror}", hint="name an existing file with -c") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}", hint="remediator init shows a sample") from error
+
+
+def read_reference(reference: str) -> str:
+    """Return the secret that a reference names. Blocks. Raises ConfigError."""
+    return read_secret(reference, os.environ)
 
 
 def trust_store() -> str:

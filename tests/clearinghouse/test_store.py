@@ -184,7 +184,7 @@ async def test_a_maintainer_opts_out(store: Store, joins: Joins) -> None:
     await maintainer.ask(Verb.opt_out, wish)
     assert await refused(one.ask(Verb.lease, {"project": "pkg:pypi/A"})) is Problem.opted_out
     assert await refused(third.ask(Verb.opt_out, {**wish, "withdraw": True})) is Problem.forbidden
-    assert [each["contact"] for each in (await store.opt_outs(one.caller)).items] == ["security@example.org"]
+    assert [each.contact for each in (await store.opt_outs(one.caller)).items] == ["security@example.org"]
     await maintainer.ask(Verb.opt_out, {**wish, "withdraw": True})
     assert (await one.ask(Verb.lease, {"project": "pkg:pypi/a"})).state == "granted"
 

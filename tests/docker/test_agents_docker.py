@@ -143,6 +143,37 @@ async def test_a_supplied_reproducer_is_used_the_same_way(app: Any, project: Pat
     assert case.fixed and case.reproducer.author == "supplied"
 
 
+MARKER = """import calc
+
+
+def test_x():
+    assert calc.total("1 + 2") == 3
+    assert hasattr(calc, "_terms")
+"""
+COPY = """import subprocess
+import calc
+
+
+def test_x(tmp_path):
+    assert calc.total("1 + 2") == 3
+    subprocess.run(["cp", "-r", calc.__name__, str(tmp_path)], check=True)
+    texts = [path.read_text() for path in (tmp_path / "calc").iterdir() if path.is_file()]
+    assert texts and not any("ev" + "al(text)" in text for text in texts)
+"""
+
+
+@pytest.mark.parametrize(("test", "reason"), [(MARKER, "marker-only"), (COPY, "marker-only")])
+async def test_one_that_looks_at_names_or_text_earns_no_e4(app: Any, project: Path, test: str, reason: str) -> None:
+    from remediator.records import Reproducer
+
+    supplied = Reproducer.of(finding_id="", author="supplied", files={"test_flaw.py": test})
+    case, _ = await app(project, Scripted(replies=(*RIGHT[:1], *RIGHT[-1:], FINE)), model="default", reproducer=supplied)
+    assert case.acceptance.accepted, "it is red on the base, as a test of the flaw would be"
+    check = next(check for check in case.verdicts[-1].checks if check.name == "reproducer")
+    assert (check.status, check.reason) == ("inconclusive", reason), check.summary
+    assert case.verdicts[-1].level < 4
+
+
 AGENT = """
 import json, os, sys, urllib.request
 base, prompt = os.environ["BASE"], open(sys.argv[1]).read()

@@ -9,7 +9,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -188,39 +187,46 @@ def _kills() -> Iterator[float]:
         yield chance.uniform(0.2, 6.0)
 
 
-def test_killed_at_random_points_it_pays_nothing_twice_and_ends_alike(cli, configured, words, state: Path) -> None:
-    case, kills = real("pyjwt"), _kills()
-    answer = script(case, REAL["pyjwt"][1])
-    with LlmServer(answer, key=KEY, price=PRICE) as server:
-        config = configured("anthropic", server, case)
-        arguments = [PROGRAM, "-c", str(config), "fix", case.target, *words(case)]
-        env = {**os.environ, "REMEDIATOR_HOME": str(state), "XDG_CONFIG_HOME": str(state.parent / "config"), "TEST_LLM_KEY": KEY}
-        count = 0
-        while count < KILLS:
-            process = subprocess.Popen(
-                [*arguments, *(["--resume"] if count else [])],
-                env=env,
-                cwd=state.parent,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for line in process.stderr or ():
-                if line.startswith(("scan", "fix", "noted", "case", "baseline", "verify", "check")):
-                    break
-            time.sleep(next(kills))
-            ended = process.poll()
-            if ended is not None:
+def _run_and_kill(arguments: list[str], env: dict[str, str], folder: Path, seconds: Iterator[float], most: int) -> int:
+    """Run until it is over, killing it at random points; return how often it was killed, at most so many times."""
+    for count in range(most):
+        process = subprocess.Popen(
+            [*arguments, *(["--resume"] if count else [])],
+            env=env,
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for line in process.stderr or ():
+            if line.startswith(("scan", "fix", "noted", "case", "baseline", "verify", "check")):
                 break
+        try:
+            process.communicate(timeout=next(seconds))
+        except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.communicate(timeout=30)
-            count += 1
-        done = cli("-c", config, "fix", case.target, *words(case), "--resume", "--json", TEST_LLM_KEY=KEY, timeout=1500)
-    assert done.code == 0, done.err
-    (found,) = done.json["cases"]
-    assert [verdict["outcome"] for verdict in found["verdicts"]] == ["rejected", "verified"]
-    paid = [asked.headers["idempotency-key"] for asked in server.asked]
-    assert server.charges == len(set(paid))
-    assert count >= 1
+        else:
+            return count  # it came to its end first: the next run is killed on
+    return most
+
+
+def test_killed_at_random_points_it_pays_nothing_twice_and_ends_alike(cli, configured, words, state: Path) -> None:
+    case, seconds, left = real("pyjwt"), _kills(), KILLS
+    wrong = REAL["pyjwt"][1]
     # As many questions as in a run that nobody killed: 3 to show it, 4 and 4 to repair it, 1 to review.
-    assert len(set(paid)) == 3 + len(edits(case.patch(REAL["pyjwt"][1]))) + 2 + len(edits(case.patch("right"))) + 2 + 1
+    questions = 3 + len(edits(case.patch(wrong))) + 2 + len(edits(case.patch("right"))) + 2 + 1
+    while left:
+        with LlmServer(script(case, wrong), key=KEY, price=PRICE) as server:
+            config = configured("anthropic", server, case)
+            arguments = [PROGRAM, "-c", str(config), "fix", case.target, *words(case)]
+            env = {**os.environ, "REMEDIATOR_HOME": str(state), "XDG_CONFIG_HOME": str(state.parent / "config"), "TEST_LLM_KEY": KEY}
+            killed = _run_and_kill(arguments, env, state.parent, seconds, left)
+            done = cli("-c", config, "fix", case.target, *words(case), "--resume", "--json", TEST_LLM_KEY=KEY, timeout=1500)
+        assert killed, "the run was over before it was killed once"
+        left -= killed
+        assert done.code == 0, done.err
+        (found,) = done.json["cases"]
+        assert [verdict["outcome"] for verdict in found["verdicts"]] == ["rejected", "verified"]
+        paid = {asked.headers["idempotency-key"] for asked in server.asked}
+        assert server.charges == len(paid) == questions

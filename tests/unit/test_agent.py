@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import pytest
 from remediator.builtin import agent_fixer, agent_loop
 from remediator.builtin.agent_fixer import AgentFixer
 from remediator.builtin.prompts import load_prompts, quoted
-from remediator.contracts import Attempt, Reply, ToolCall
-from remediator.errors import BudgetError
+from remediator.contracts import Attempt, Prompt, Reply, ToolCall
+from remediator.errors import BudgetError, LlmTooLongError
 from remediator.records import Acceptance, Declined, Finding, Location, Patch, ReasonCode, Reproducer, Severity, TestOutcome, TestRun
 from remediator.records.verdict import Check, CheckStatus, EvidenceLevel, Outcome, Verdict
 from remediator.testing.fake_llm import ScriptedLlm
@@ -138,6 +139,96 @@ async def test_steps_are_limited(tmp_path: Path) -> None:
     assert len(llm.prompts) == 4
 
 
+async def test_one_that_forgets_to_hand_in_is_judged_by_what_it_did(tmp_path: Path) -> None:
+    for forgetful in ([EDIT, *[Reply(text="All done!")] * 3], [say("list"), EDIT]):
+        patch, _ = await fixed(tmp_path, *forgetful, steps=len(forgetful))
+        assert isinstance(patch, Patch) and "+    return int(text)" in patch.diff
+    broken = say("edit", path="shop/app.py", old="eval(text)", new="int(text")
+    declined, _ = await fixed(tmp_path, broken, steps=1)
+    assert isinstance(declined, Declined) and declined.reason is ReasonCode.budget
+
+
+async def test_the_way_to_hand_in_is_named_by_its_own_name(tmp_path: Path) -> None:
+    llm = ScriptedLlm(replies=(Reply(text="hm"), Reply(text="hm"), Reply(text="hm")))
+    await AgentFixer().reproduce(FINDING, FakeWorkspace(FILES, tmp_path, models={"default": llm}))
+    assert "`submit_reproducer`" in told(llm)
+
+
+async def test_nothing_is_done_after_the_end(tmp_path: Path) -> None:
+    all_at_once = calls(
+        ("edit", {"path": "shop/app.py", "old": "eval(text)", "new": "int(text)"}),
+        ("submit", {"title": "t", "behaviour": "b"}),
+        ("give_up", {"reason": "needs-design", "detail": "d"}),
+    )
+    patch, llm = await fixed(tmp_path, all_at_once)
+    assert isinstance(patch, Patch) and len(llm.prompts) == 1
+
+
+async def test_a_patch_is_not_handed_in_beside_an_edit_that_was_not_made(tmp_path: Path) -> None:
+    half = calls(
+        ("edit", {"path": "shop/app.py", "old": "def load(text)", "new": "def load(text: str)"}),
+        ("edit", {"path": "shop/app.py", "old": "evil(text)", "new": "int(text)"}),
+        ("submit", {"title": "t", "behaviour": "b"}),
+    )
+    patch, llm = await fixed(tmp_path, half, EDIT, SUBMIT)
+    assert isinstance(patch, Patch) and "int(text)" in patch.diff
+    assert "your last edit was not done" in told(llm, 1)
+
+
+async def test_every_call_is_answered_before_anybody_speaks(tmp_path: Path) -> None:
+    many = calls(*[("read", {"path": "shop/app.py", "start": n}) for n in range(1, 21)])
+    end = say("give_up", reason="needs-design", detail="d")
+    _, llm = await fixed(tmp_path, many, many.model_copy(update={"stop": "length"}), end, steps=4)
+    for prompt in llm.prompts:
+        waiting: list[str] = []
+        for message in prompt.messages:
+            if message.role == "tool":
+                waiting.remove(message.call_id)
+            else:
+                assert not waiting
+                waiting = [call.id for call in message.tool_calls]
+        assert not waiting
+    assert "at most 16 calls" in told(llm)
+    assert "a call that was not whole is lost" in told(llm)
+    assert "1 more answers" not in told(llm, 1) and "3 more answers" in told(llm, 1)
+
+
+async def test_a_tool_called_by_a_longer_name_is_the_same_after_a_crash(tmp_path: Path) -> None:
+    replies = (say("functions.edit", path="shop/app.py", old="eval(text)", new="int(text)"), SUBMIT)
+    first = FakeWorkspace(FILES, tmp_path)
+    patch, llm = await fixed(tmp_path, *replies, workspace=first)
+    second = FakeWorkspace(FILES, tmp_path)
+    second.remembered_texts = first.remembered_texts
+    again, _ = await fixed(tmp_path, *replies, workspace=second)
+    assert isinstance(patch, Patch) and isinstance(again, Patch) and patch.diff == again.diff
+    assert llm.prompts[1].messages[1].tool_calls[0].name == "edit"
+
+
+async def test_taking_back_several_edits_is_no_circle(tmp_path: Path) -> None:
+    edits = [say("edit", path="shop/app.py", old=f"return {'x' * n}", new=f"return {'x' * (n + 1)}") for n in range(6)]
+    patch, _ = await fixed(tmp_path, *edits, *[say("undo")] * 6, EDIT, SUBMIT)
+    assert isinstance(patch, Patch) and "+    return int(text)" in patch.diff
+
+
+async def test_a_beginning_that_was_shortened_is_left_alone_for_a_while(tmp_path: Path) -> None:
+    files = {f"shop/f{n}.py": f"# {n}\n" + "x = 1\n" * 150 for n in range(40)}
+    replies = [say("read", path=f"shop/f{n}.py") for n in range(40)]
+    end = say("give_up", reason="needs-design", detail="d")
+    _, llm = await fixed(tmp_path, *replies, end, workspace=FakeWorkspace(files, tmp_path), context_bytes=40_000, steps=60)
+    prompts = llm.prompts
+    kept = sum(after.messages[: len(before.messages)] == before.messages for before, after in pairwise(prompts))
+    assert kept >= 30, "what a provider caches has to stay as it was in most answers"
+
+
+async def test_one_answer_that_is_too_long_leaves_out_all_before_it(tmp_path: Path) -> None:
+    files = {f"shop/f{n}.py": f"# {n}\n" + "x = 1\n" * 190 for n in range(16)}
+    many = calls(*[("read", {"path": f"shop/f{n}.py"}) for n in range(16)])
+    end = say("give_up", reason="needs-design", detail="d")
+    _, llm = await fixed(tmp_path, many, many, end, workspace=FakeWorkspace(files, tmp_path), context_bytes=20_000)
+    last = llm.prompts[-1].messages
+    assert all("left out" in message.text for message in last[2:18]) and not any("left out" in message.text for message in last[-16:])
+
+
 async def test_a_refusal_is_an_honest_no(tmp_path: Path) -> None:
     declined, _ = await fixed(tmp_path, Reply(stop="refused"))
     assert isinstance(declined, Declined) and declined.reason is ReasonCode.could_not_check
@@ -200,6 +291,55 @@ async def test_a_reproducer_is_what_the_measurement_accepts(tmp_path: Path) -> N
     made = await AgentFixer().reproduce(FINDING, workspace)
     assert isinstance(made, Reproducer) and list(made.files) == ["test_b.py"]
     assert "not accepted (not-red)" in told(llm)
+
+
+async def test_what_was_told_before_a_crash_is_told_again_where_a_measurement_prints_its_time(tmp_path: Path) -> None:
+    hand_in = [say("submit_reproducer", files={f"test_{n}.py": "def test_x():\n    assert 1\n"}, claim="c") for n in "ab"]
+    asked = []
+    remembered: dict[str, str] = {}
+    for seconds in ("0.03s", "0.05s"):
+        llm = ScriptedLlm(replies=tuple(hand_in))
+        refused = Acceptance(reproducer_id="", reason="not-red", detail=f"1 passed in {seconds}")
+        workspace = FakeWorkspace(FILES, tmp_path, models={"default": llm}, accepted=[refused, ACCEPTED])
+        workspace.remembered_texts = remembered
+        made = await AgentFixer().reproduce(FINDING, workspace)
+        assert isinstance(made, Reproducer) and list(made.files) == ["test_b.py"]
+        asked.append(llm.prompts[-1].messages[-1].text)
+    assert "0.03s" in asked[0] and asked[0] == asked[1]
+
+
+class Small(ScriptedLlm):
+    """Takes only so many bytes."""
+
+    takes: int
+
+    async def complete(self, prompt: Prompt) -> Reply:
+        if prompt.size() > self.takes:
+            raise LlmTooLongError("too long")
+        return await super().complete(prompt)
+
+
+async def test_a_question_that_is_too_long_is_shortened_and_not_given_up(tmp_path: Path) -> None:
+    files = {**FILES, "a.txt": "word word word\n" * 100, "b.txt": "word word word\n" * 100}
+    script = (say("read", path="a.txt"), say("read", path="b.txt"), EDIT, SUBMIT)
+    plain = ScriptedLlm(replies=script)
+    await AgentFixer().fix(FINDING, FakeWorkspace(files, tmp_path, models={"default": plain}), ())
+    assert plain.prompts[2].size() > plain.prompts[1].size() + 1500
+    small = Small(replies=script, takes=plain.prompts[1].size() + 1500)
+    patch = await AgentFixer().fix(FINDING, FakeWorkspace(files, tmp_path, models={"default": small}), ())
+    assert isinstance(patch, Patch), patch
+    assert "characters left out" in small.prompts[2].messages[2].text and "word word" in small.prompts[2].messages[4].text
+
+
+async def test_a_task_that_is_too_long_by_itself_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(LlmTooLongError):
+        await AgentFixer().fix(FINDING, FakeWorkspace(FILES, tmp_path, models={"default": Small(replies=(), takes=10)}), ())
+
+
+async def test_what_the_provider_signed_stays_with_the_answer(tmp_path: Path) -> None:
+    signed = EDIT.model_copy(update={"carried": {"messages": [{"type": "thinking", "signature": "s"}]}})
+    _, llm = await fixed(tmp_path, signed, SUBMIT)
+    assert llm.prompts[1].messages[1].carried == signed.carried
 
 
 async def test_what_is_not_ours_stands_between_marks(tmp_path: Path) -> None:

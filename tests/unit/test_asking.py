@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -279,3 +281,59 @@ def test_a_question_that_is_sent_again_is_of_the_day_it_was_sent_again(tmp_path:
     assert ledger.today().usd == 0
     ledger.ask("k", "run-1", "fx-1", "1", "m", Spend(usd=Decimal(1)), {})
     assert ledger.today().usd == 2
+
+
+_OTHER_RUN = """
+import asyncio, sys, time
+from decimal import Decimal
+from pathlib import Path
+from remediator.contracts import Llm, Message, Prompt, Reply
+from remediator.engine.asking import Caps, JournalledLlm, Purse
+from remediator.engine.ledger import Ledger
+from remediator.errors import BudgetError
+from remediator.records.spend import Spend
+
+folder, me = Path(sys.argv[1]), sys.argv[2]
+
+class Slow(Llm):
+    name = "slow"
+    def ceiling(self, prompt):
+        time.sleep(0.1)  # long enough for the other to look before this one has noted
+        return Spend(usd=Decimal("0.06"))
+    async def complete(self, prompt):
+        return Reply(text="yes", spend=Spend(usd=Decimal("0.06")))
+
+async def main():
+    purse = Purse(Ledger(folder / "ledger.sqlite"), me, run_usd=None, day_usd=Decimal("0.10"))
+    (folder / me).touch()
+    while len(list(folder.glob("run-*"))) < 2:
+        time.sleep(0.01)
+    asked = JournalledLlm.around(Slow(), purse, Caps(), case="c", scope="s", redact=lambda text: text)
+    try:
+        print((await asked.complete(Prompt(system="", messages=(Message(role="user", text="?"),)))).text)
+    except BudgetError as error:
+        print("no: " + error.message)
+
+asyncio.run(main())
+"""
+
+
+async def test_the_last_of_a_day_is_not_taken_by_two_runs_at_once(tmp_path: Path) -> None:
+    runs = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", _OTHER_RUN, str(tmp_path), f"run-{number}", stdout=PIPE, stderr=PIPE, cwd=tmp_path
+        )
+        for number in range(2)
+    ]
+    said = sorted([(await run.communicate())[0].decode().strip() for run in runs])
+    assert [text.partition(":")[0] for text in said] == ["no", "yes"], said
+    assert "of the day's 0.10 USD are spent" in said[0]
+    assert Ledger(tmp_path / "ledger.sqlite").today().usd == Decimal("0.06")
+
+
+def test_what_was_noted_in_a_transaction_that_failed_is_taken_back(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    with pytest.raises(BudgetError), ledger.one_transaction():
+        ledger.ask("k", "r", "c", "s", "m", Spend(usd=Decimal(1)), {})
+        raise BudgetError("no")
+    assert ledger.spent().usd == 0

@@ -25,7 +25,7 @@ async def test_an_agent_that_broke_is_not_told_to_have_found_nothing(
     monkeypatch.setattr(external_fixer, "_edits", left)
     kept: list[bytes] = []
     workspace = SimpleNamespace(keep=lambda name, data: kept.append(data) or "digest", note=lambda *said, **facts: None)
-    desk = SimpleNamespace(spent="", asked=0)
+    desk = SimpleNamespace(asked=0)
     result = ExecResult(
         argv=("agent",), status=ExecStatus.exited, exit_code=exit_code, stdout=b"out\n", stderr=b"no such\n  file", seconds=0.1
     )

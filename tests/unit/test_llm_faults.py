@@ -16,7 +16,7 @@ from remediator_openai.openai_llm import OpenaiLlm
 from remediator_openai.openai_responses_llm import OpenaiResponsesLlm
 
 from remediator.contracts import Message, Price, Prompt, Reply, ToolCall, ToolSpec
-from remediator.errors import LlmAuthError, LlmBusyError, LlmError
+from remediator.errors import LlmAuthError, LlmBusyError, LlmError, LlmTooLongError
 from remediator.llm import HttpLlm
 from remediator.records import Spend
 from remediator.testing.llm_server import Asked, Fault, LlmServer
@@ -148,7 +148,10 @@ async def test_silence_ends_a_stream_long_before_the_whole_time_is_over(kind: ty
 FINAL = [
     (Fault(kind="status", status=400, message="no such field"), LlmError, "no such field"),
     (Fault(kind="status", status=404, message="no such model"), LlmError, "no such model"),
-    (Fault(kind="status", status=413, message="too long"), LlmError, "too long"),
+    (Fault(kind="status", status=413, message="too long"), LlmTooLongError, "too long"),
+    (Fault(kind="status", status=400, message="prompt is too long: 210000 tokens > 200000 maximum"), LlmTooLongError, "210000"),
+    (Fault(kind="status", status=400, message="maximum context length is 8192 tokens (context_length_exceeded)"), LlmTooLongError, "8192"),
+    (Fault(kind="status", status=500, message="the request exceeds the available context size"), LlmTooLongError, "context size"),
     (Fault(kind="status", status=422, message="bad"), LlmError, "422"),
     (Fault(kind="status", status=401), LlmAuthError, "missing or refused"),
     (Fault(kind="status", status=403), LlmAuthError, "missing or refused"),
@@ -267,3 +270,92 @@ async def test_it_is_used_by_many_at_once_and_closed_by_the_last(kind: type[Http
     async with LlmServer(echo) as server, make(kind, server) as llm, asyncio.TaskGroup() as group:
         tasks = [group.create_task(llm.complete(Prompt(system="", messages=(Message(role="user", text=f"n{n}"),)))) for n in range(20)]
     assert [task.result().text for task in tasks] == [f"n{n}" for n in range(20)]
+
+
+REFUSED = [
+    "`temperature` is deprecated for this model.",
+    "Unsupported value: 'temperature' does not support 0.5 with this model. Only the default (1) value is supported.",
+]
+
+
+@pytest.mark.parametrize("message", REFUSED)
+async def test_a_temperature_that_the_model_refuses_is_not_sent_again(kind: type[HttpLlm], stream: bool, message: str) -> None:
+    async with LlmServer([Fault(kind="status", status=400, message=message), YES, YES], key=KEY) as server:
+        llm = make(kind, server, stream=stream, tries=1)
+        reply = await llm.complete(TALK)
+        await llm.complete(TALK)
+    assert [asked.prompt.temperature for asked in server.asked] == [0.5, None, None]
+    assert reply.text == YES.text and server.charges == 2
+
+
+async def test_a_field_is_left_out_once_and_then_the_refusal_is_told(kind: type[HttpLlm]) -> None:
+    refusal = Fault(kind="status", status=400, message="temperature is deprecated for this model")
+    async with LlmServer(lambda asked: refusal, key=KEY) as server:
+        with pytest.raises(LlmError, match="deprecated"):
+            await make(kind, server).complete(TALK)
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "then"), [("max_tokens", "max_completion_tokens"), ("max_completion_tokens", "max_tokens")], ids=["newer", "older"]
+)
+async def test_the_limit_is_renamed_as_the_server_wants_it(first: str, then: str) -> None:
+    told = f"Unsupported parameter: '{first}' is not supported with this model. Use '{then}' instead."
+    llm = OpenaiLlm(model="m", base_url="http://127.0.0.1:1/v1", limit_field=first)
+    assert llm._learns(told, ASK) and not llm._learns(told, ASK)
+    assert {first, then} & set(llm._adapted(llm.body(ASK))) == {then}
+
+
+def test_a_limit_that_is_too_high_is_no_unknown_field() -> None:
+    llm = OpenaiLlm(model="m", base_url="http://127.0.0.1:1/v1")
+    assert not llm._learns("max_tokens is too large: 64. This model supports at most 16 completion tokens", ASK)
+
+
+async def test_thoughts_are_not_asked_for_where_there_are_none() -> None:
+    refusal = Fault(kind="status", status=400, message="Encrypted content is not supported with this model.")
+    async with LlmServer([refusal, YES], key=KEY) as server:
+        llm = make(OpenaiResponsesLlm, server)
+        assert (await llm.complete(ASK)).text == YES.text
+        assert "include" not in llm._adapted(llm.body(ASK))
+
+
+BLOCKS = [
+    {"type": "thinking", "thinking": "I look at it first.", "signature": "c2lnbmVk"},
+    {"type": "redacted_thinking", "data": "b3BhcXVl"},
+    {"type": "text", "text": "Well."},
+    {"type": "thinking", "thinking": "", "signature": "c2Vjb25k"},
+    {"type": "tool_use", "id": "c1", "name": "read", "input": {"path": "a"}},
+]
+DETAIL = {"type": "reasoning.text", "index": 0, "text": "hm", "signature": "s"}
+CARRIED: dict[str, dict[str, Any]] = {
+    "anthropic": {"messages": BLOCKS},
+    "openai": {
+        "chat": {
+            "reasoning_content": "first I look, then I read",
+            "reasoning_details": [DETAIL],
+            "calls": {"c1": {"google": {"thought_signature": "c2ln"}}},
+        }
+    },
+    "openai-responses": {"responses": [{"type": "reasoning", "id": "rs_7", "summary": [], "encrypted_content": "b3BhcXVl"}]},
+}
+
+
+async def test_what_the_provider_signed_goes_back_unchanged(kind: type[HttpLlm], stream: bool) -> None:
+    call = ToolCall(id="c1", name="read", arguments={"path": "a"})
+    thought = Reply(text="Well.", tool_calls=(call,), stop="tools", carried=CARRIED[kind.name])
+    async with LlmServer([thought, YES], key=KEY) as server:
+        llm = make(kind, server, stream=stream)
+        reply = await llm.complete(ASK)
+        again = Message(role="assistant", text=reply.text, tool_calls=reply.tool_calls, carried=reply.carried)
+        asked = (*ASK.messages, again, Message(role="tool", call_id="c1", text="x = 1"))
+        await llm.complete(ASK.model_copy(update={"messages": asked}))
+    assert (reply.text, reply.carried) == ("Well.", CARRIED[kind.name])
+    assert server.asked[1].prompt.messages == asked
+
+
+async def test_what_another_protocol_carried_is_not_sent(kind: type[HttpLlm]) -> None:
+    carried = {key: value for name, one in CARRIED.items() if name != kind.name for key, value in one.items()}
+    talk = (*ASK.messages, Message(role="assistant", text="Well.", carried=carried), Message(role="user", text="And?"))
+    async with LlmServer([YES], key=KEY) as server:
+        await make(kind, server).complete(ASK.model_copy(update={"messages": talk}))
+    assert server.asked[0].prompt.messages[1].carried == {}

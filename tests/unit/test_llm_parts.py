@@ -37,6 +37,12 @@ def test_an_event_that_did_not_end_is_not_one(cut: bytes) -> None:
     assert stream.pending
 
 
+def test_what_began_can_be_had_apart() -> None:
+    stream = ServerEvents()
+    assert stream.feed(b'data: 1\n\ndata: {"a": 1}') == ["1"]
+    assert stream.rest() == ['{"a": 1}'] and stream.rest() == []
+
+
 @pytest.mark.parametrize("bad", [b"data: \xff\n\n", b"data: \xc3"])
 def test_a_stream_that_is_not_utf8_is_tried_again(bad: bytes) -> None:
     stream = ServerEvents()
@@ -137,7 +143,9 @@ def test_what_a_no_means(status: int, kind: type[Exception]) -> None:
 
 SAID = [
     (b'{"error": {"message": "a\\nb", "code": "c1"}}', "a b (c1)"), (b'{"message": "m"}', "m"), (b'{"detail": "d"}', "d"), (b'{"error": "e"}', "e"),
-    (b"<html>\x1b[31m", "<html>\\x1b[31m"), (b"\xff", "\ufffd"), (b"", ""), (b"[1]", "[1]"),
+    (b"<html>\x1b[31m", "a web page"), (b"<html><title> 502 Bad\x1b[31m\nGateway</title>", "a web page (502 Bad\\x1b[31m Gateway)"),
+    (b'[{"error": {"code": 400, "message": "no thought_signature", "status": "INVALID_ARGUMENT"}}]', "no thought_signature"),
+    (b"\xff", "\ufffd"), (b"", ""), (b"[1]", "[1]"),
 ]  # fmt: skip
 
 

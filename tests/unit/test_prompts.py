@@ -14,7 +14,7 @@ import yaml
 from remediator.builtin import prompts
 
 SNAPSHOTS = Path(__file__).parents[1] / "data" / "prompts"
-NAMES = ("agent", "reviewer", "external")
+NAMES = ("agent", "reviewer", "external", "selector")
 
 
 def rendered(name: str) -> str:

@@ -15,6 +15,7 @@ from remediator_anthropic.question import question_of
 
 from remediator.contracts import Message, Price, Prompt, Reply, ToolCall, ToolSpec
 from remediator.llm import TryAgainError, Usage
+from remediator.llm.answer_json import read_object
 from remediator.testing.conformance import LlmConformance
 from remediator.testing.llm_server import LlmServer
 
@@ -92,8 +93,14 @@ def test_a_tool_call_that_the_limit_cut_is_left_out() -> None:
 BROKEN = [
     {}, {"stop_reason": None, "content": []}, {"stop_reason": "end_turn"}, {"stop_reason": "end_turn", "content": "x"}, message(),
     message({"type": "tool_use", "id": "1", "name": "t", "input": '{"a'}), message({"type": "tool_use", "id": "", "name": "t", "input": {}}),
-    message({"type": "tool_use", "id": "1", "name": "t", "input": '{"a": NaN}'}), message({"type": "tool_use", "id": "1", "name": "t", "input": [1]}),
+    message({"type": "tool_use", "id": "1", "name": "t", "input": [1]}),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize("given", ['{"a": 1, "b": 1e999}', read_object('{"a": 1, "b": 1e999}')], ids=["streamed", "whole"])
+def test_arguments_that_json_cannot_hold_are_for_the_tool_to_answer(given: Any) -> None:
+    reply = answer_of(message({"type": "tool_use", "id": "1", "name": "t", "input": given}, stop_reason="tool_use")).reply
+    assert reply.tool_calls[0].arguments == {"a": 1, "b": "inf"}
 
 
 @pytest.mark.parametrize("document", BROKEN, ids=str)
@@ -124,6 +131,24 @@ def test_writing_to_the_cache_is_never_counted_too_cheap() -> None:
     assert llm.price is not None and llm.price.dearest_input == Decimal(5)
 
 
-@pytest.mark.parametrize(("base", "path"), [("https://a.example", "v1/messages"), ("https://a.example/v1/", "messages")])
+def test_a_call_that_was_cut_does_not_go_back_with_its_thinking() -> None:
+    thinking = {"type": "thinking", "thinking": "hm", "signature": "s"}
+    unsigned = {"type": "thinking", "thinking": "cut"}
+    cut = {"type": "tool_use", "id": "2", "name": "t", "input": '{"path": "a'}
+    reply = answer_of(message(thinking, unsigned, {"type": "text", "text": " "}, cut, stop_reason="max_tokens")).reply
+    assert reply.carried == {"messages": [thinking]}
+
+
+def test_a_gateway_that_counts_nothing_is_not_believed() -> None:
+    usage = {"input_tokens": 0, "output_tokens": 0}
+    assert answer_of(message(stop_reason="end_turn", usage=usage)).usage is None
+    cached = {**usage, "cache_read_input_tokens": 9}
+    assert answer_of(message(stop_reason="end_turn", usage=cached)).usage == Usage(0, 9, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("base", "path"),
+    [("https://a.example", "v1/messages"), ("https://a.example/v1/", "messages"), ("https://a.example/v1/messages", "")],
+)
 def test_both_forms_of_the_address_work(base: str, path: str) -> None:
     assert AnthropicLlm(model="m", base_url=base).path() == path

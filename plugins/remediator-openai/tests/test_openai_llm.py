@@ -129,6 +129,70 @@ def test_tool_calls_in_a_stream(events: list[dict[str, Any]]) -> None:
     assert reply.stop == "tools"
 
 
+def call_piece(arguments: str, **fields: Any) -> dict[str, Any]:
+    return {**fields, "function": {"name": "t", "arguments": arguments}}
+
+
+WHOLE = [
+    # Every call whole, each in an event of its own: all numbered 0; without ids; with neither ids nor numbers; with empty ids.
+    [delta(tool_calls=[call_piece('{"n": 1}', index=0, id="a")]), delta(tool_calls=[call_piece('{"n": 2}', index=0, id="b")])],
+    [delta(tool_calls=[call_piece('{"n": 1}', index=0)]), delta(tool_calls=[call_piece('{"n": 2}', index=1)])],
+    [delta(tool_calls=[call_piece('{"n": 1}')]), delta(tool_calls=[call_piece('{"n": 2}')])],
+    [delta(tool_calls=[call_piece('{"n": 1}', index=0, id="")]), delta(tool_calls=[call_piece('{"n": 2}', index=0, id="")])],
+    [delta(tool_calls=[call_piece('{"n": 1}'), call_piece('{"n": 2}')])],
+    # No number and no id in what goes on; the name again in every piece.
+    [delta(tool_calls=[call_piece('{"n"', id="a")]), delta(tool_calls=[piece(": 1}")]), delta(tool_calls=[call_piece('{"n": 2}', id="b")])],
+    [delta(tool_calls=[call_piece('{"n"', index=0)]), delta(tool_calls=[call_piece(": 1}", index=0)]), delta(tool_calls=[call_piece('{"n": 2}', index=1)])],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("events", WHOLE, ids=range(len(WHOLE)))
+def test_calls_that_are_not_told_apart_by_number_are_by_what_they_are(events: list[dict[str, Any]]) -> None:
+    reply = chat_answer.answer_of(chat_answer.document_of([*events, delta(reason="stop")]), turn=1).reply
+    assert [(call.name, call.arguments) for call in reply.tool_calls] == [("t", {"n": 1}), ("t", {"n": 2})]
+    assert len({call.id for call in reply.tool_calls}) == 2 and reply.stop == "tools"
+
+
+def test_pieces_of_reasoning_are_one_block() -> None:
+    part = {"type": "reasoning.text", "index": 0}
+    events = [
+        delta(reasoning_details=[{**part, "text": "a"}]),
+        delta(reasoning_details=[{**part, "text": "b", "signature": None}]),
+        delta(reasoning_details=[{**part, "signature": "s"}]),
+        delta(reasoning_details=[{"type": "reasoning.encrypted", "index": 1, "data": "d"}]),
+        delta(content="x", reason="stop"),
+    ]
+    carried = chat_answer.answer_of(chat_answer.document_of(events), turn=1).reply.carried
+    whole = [{**part, "text": "ab", "signature": "s"}, {"type": "reasoning.encrypted", "index": 1, "data": "d"}]
+    assert carried == {"chat": {"reasoning_details": whole}}
+
+
+def test_text_in_parts_is_read_from_a_stream_too() -> None:
+    events = [delta(content=[{"type": "thinking", "thinking": []}, {"type": "text", "text": "a"}]), delta(content="b", reason="stop")]
+    assert chat_answer.answer_of(chat_answer.document_of(events), turn=1).reply.text == "ab"
+
+
+@pytest.mark.parametrize("reason", ["error", "abort", "insufficient_system_resource"])
+def test_an_answer_that_broke_off_is_none(reason: str) -> None:
+    with pytest.raises(TryAgainError, match="broke off"):
+        chat_answer.answer_of(completion({"content": "half"}, reason), turn=1)
+
+
+ADDRESSES = [
+    ("http://127.0.0.1:11434", "http://127.0.0.1:11434/v1/chat/completions"),
+    ("http://127.0.0.1:8000/v1/", "http://127.0.0.1:8000/v1/chat/completions"),
+    ("https://a.example/api/v1", "https://a.example/api/v1/chat/completions"),
+    ("https://a.example/v1beta/openai/", "https://a.example/v1beta/openai/chat/completions"),
+    ("https://a.example/v1/chat/completions", "https://a.example/v1/chat/completions"),
+]
+
+
+@pytest.mark.parametrize(("base", "url"), ADDRESSES)
+def test_an_address_may_be_a_host_a_version_or_the_whole(base: str, url: str) -> None:
+    assert OpenaiLlm(model="m", base_url=base)._question(ASK).url == url
+    assert OpenaiResponsesLlm(model="m", base_url="https://a.example").path() == "v1/responses"
+
+
 def test_a_stream_without_stop_reason_is_no_answer() -> None:
     with pytest.raises(TryAgainError, match="stop reason"):
         chat_answer.document_of([delta(content="half a")])
@@ -146,6 +210,10 @@ USAGES = [
     ({"prompt_tokens": 10, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}}, Usage(6, 4, 0, 2)),
     ({"prompt_tokens": 10, "completion_tokens": 2, "prompt_tokens_details": None}, Usage(10, 0, 0, 2)),
     ({"prompt_tokens": 10, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 40}}, Usage(0, 10, 0, 2)),
+    # Nothing was counted; thinking that only the total has; a cache under another name.
+    ({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, None), ({"prompt_tokens": 10, "completion_tokens": 0}, None),
+    ({"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 52}, Usage(10, 0, 0, 42)),
+    ({"prompt_tokens": 10, "completion_tokens": 2, "prompt_cache_hit_tokens": 8}, Usage(2, 8, 0, 2)),
     ({"prompt_tokens": -1, "completion_tokens": 2}, None), ({"prompt_tokens": True, "completion_tokens": 2}, None), (None, None),
 ]  # fmt: skip
 

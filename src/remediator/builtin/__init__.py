@@ -57,9 +57,10 @@ def register_verifiers() -> list[type[Verifier]]:
 def register_sinks() -> list[type[Sink]]:
     """Return the built-in sinks."""
     from remediator.builtin.branch_sink import BranchSink
+    from remediator.builtin.clearinghouse_sink import ClearinghouseSink
     from remediator.builtin.spool_sink import SpoolSink
 
-    return [SpoolSink, BranchSink]
+    return [SpoolSink, BranchSink, ClearinghouseSink]
 
 
 @hookimpl

@@ -6,21 +6,24 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from remediator.builtin import agent_view
+from remediator.builtin.agent_arguments import fitted, named, no_such_tool
 from remediator.builtin.agent_loop import GivenUp, Toolset
+from remediator.builtin.agent_view import tidy
 from remediator.builtin.prompts import quoted
 from remediator.contracts import ExecResult, ExecStatus, ToolCall, ToolSpec, Workspace
-from remediator.errors import GitError, LlmError, PatchError, RemediatorError, SandboxError
+from remediator.errors import GitError, LlmError, RemediatorError, SandboxError
 from remediator.records.patch import ReasonCode
 from remediator.records.recipe import TestOutcome, TestRun
 
-_MOST_LINES, _MOST_ENTRIES, _FILE_BYTES, _SHOWN = 400, 300, 2_000_000, 8_000
-_LOG = 3_000
+_FILE_BYTES, _SHOWN, _LOG = 2_000_000, 8_000, 3_000
 _RUN_SECONDS, _SEARCH_SECONDS = 120.0, 30.0
 _OUTPUT_BYTES = 4 * 1024 * 1024
 # Others would say why a case ends without meaning it.
 _REASONS = (ReasonCode.ambiguous_intent, ReasonCode.needs_design, ReasonCode.no_safe_transform, ReasonCode.no_upstream_fix)
 _TEXT: dict[str, Any] = {"type": "string"}
-_NUMBER: dict[str, Any] = {"type": "integer", "minimum": 1}
+_NUMBER: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": 10_000_000}
+_BAD_PATTERN = (b"nmatched", b"nvalid", b"railing backslash", b"epetition")
 
 
 def tool(name: str, description: str, required: Mapping[str, Any], optional: Mapping[str, Any] | None = None) -> ToolSpec:
@@ -31,9 +34,14 @@ def tool(name: str, description: str, required: Mapping[str, Any], optional: Map
 
 
 _SPECS = (
-    tool("list", "List the files of a folder of the program, the whole program by default.", {}, {"path": _TEXT}),
+    tool("list", "List the files below a folder of the program, the whole program by default.", {}, {"path": _TEXT}),
     tool("search", "Search the program's text files for an extended regular expression (grep -E).", {"pattern": _TEXT}, {"path": _TEXT}),
-    tool("read", "Read lines of a file, with their numbers.", {"path": _TEXT}, {"start": _NUMBER, "lines": _NUMBER}),
+    tool(
+        "read",
+        "Read lines of a file, with their numbers; 200 lines from the first one by default.",
+        {"path": _TEXT},
+        {"start": _NUMBER, "lines": _NUMBER},
+    ),
     tool(
         "run",
         "Run a shell command in the program's folder, in a fresh sandbox with your edits, without network. Nothing it writes is kept.",
@@ -65,20 +73,25 @@ class Desk(Toolset):
         """Return whether a call works on memory alone."""
         return name in ("give_up", "list", "read")
 
+    def resolved(self, call: ToolCall) -> ToolCall:
+        """Return the call under the name of the tool that is meant."""
+        return call.model_copy(update={"name": named(call.name, [spec.name for spec in self.specs])})
+
     async def call(self, call: ToolCall) -> str:
         """Do what is called; tell what went wrong where it is the caller's to mend."""
         spec = next((spec for spec in self.specs if spec.name == call.name), None)
         if spec is None:
-            return f"there is no tool {call.name[:40]!r}; there are: {', '.join(spec.name for spec in self.specs)}"
-        if problem := _problem(spec, call.arguments):
-            return problem
+            return no_such_tool(call.name, [spec.name for spec in self.specs])
+        given = fitted(spec, call.arguments)
+        if isinstance(given, str):
+            return given
         work: Callable[..., str | Awaitable[str]] = getattr(self, f"tool_{spec.name}")
         try:
-            told = work(**call.arguments)
+            told = work(**given)
             return await told if inspect.isawaitable(told) else str(told)
         except LlmError:
             raise
-        except (PatchError, SandboxError) as error:
+        except SandboxError as error:
             return f"not done: {error.message}"
         except RemediatorError as error:
             return f"not done: {error.message} {error.hint}".strip()
@@ -87,29 +100,33 @@ class Desk(Toolset):
 
     def tool_list(self, path: str = "") -> str:
         """List what is below a folder."""
-        folder = path.strip("./")
-        paths = [entry.path for entry in self.workspace.tree.entries() if entry.is_file]
-        paths = sorted({*paths, *self.edits})
-        found = [name for name in paths if not folder or name == folder or name.startswith(f"{folder}/")]
-        told = "\n".join(found[:_MOST_ENTRIES])
-        return quoted("files", told or "nothing", 16_000) + (f"\n{len(found) - _MOST_ENTRIES} more" if len(found) > _MOST_ENTRIES else "")
+        return agent_view.listing(self.paths(), tidy(path))
 
     def tool_read(self, path: str, start: int = 1, lines: int = 200) -> str:
         """Show lines of a file."""
-        data = self.content(path)
-        if data is None:
-            return f"there is no regular file {path[:200]!r}"
-        text = data.decode("utf-8", "backslashreplace").split("\n")
-        start, lines = int(start), int(lines)  # JSON's 2.0 is a whole number too
-        chosen = text[start - 1 : start - 1 + min(lines, _MOST_LINES)]
-        shown = "\n".join(f"{number:5} {line[:400]}" for number, line in enumerate(chosen, start))
-        return quoted("file", shown, 24_000) + f"\n{len(text)} lines in all"
+        data = self.content(tidy(path))
+        return self.no_file(path) if data is None else agent_view.page(data, start, lines)
 
     async def tool_search(self, pattern: str, path: str = "") -> str:
         """Search with a matcher that cannot be made to run for ever, in a sandbox, since both sides of it are strangers'."""
-        where = f"./{path.strip('./')}" if path.strip("./") else "."
-        result = await self._in_sandbox(["grep", "-rnIE", "-m", "40", "-e", pattern, "--", where], _SEARCH_SECONDS)
-        return _shown(result)
+        anycase = pattern.startswith("(?i)")
+        words = agent_view.posix(pattern.removeprefix("(?i)"))
+        where = f"./{tidy(path)}" if tidy(path) else "."
+        flags = "-rnIi" if anycase else "-rnI"
+        result = await self._grep(f"{flags}E", words, where)
+        note = ""
+        if result.exit_code == 2 and any(word in result.stderr for word in _BAD_PATTERN):
+            # Most of these are calls that are looked for, such as `eval(`.
+            note = "this is no extended regular expression and was taken as plain text\n"
+            result = await self._grep(f"{flags}F", pattern, where)
+        if result.status is ExecStatus.exited and result.exit_code == 1 and not result.stderr:
+            return f"{note}nothing was found"
+        if result.ok:
+            return note + agent_view.matches(result.stdout)
+        return note + _shown(result)
+
+    async def _grep(self, flags: str, pattern: str, where: str) -> ExecResult:
+        return await self._in_sandbox(["grep", flags, "-m", "40", "-e", pattern, "--", where], _SEARCH_SECONDS)
 
     # -- running -------------------------------------------------------------------------------------------------------
 
@@ -137,14 +154,29 @@ class Desk(Toolset):
 
     # -- parts ---------------------------------------------------------------------------------------------------------
 
+    def paths(self) -> list[str]:
+        """Return the files that there are, as edited."""
+        return sorted({*(entry.path for entry in self.workspace.tree.entries() if entry.is_file), *self.edits})
+
     def content(self, path: str) -> bytes | None:
         """Return a file's content as edited."""
-        if path in self.edits:
-            return self.edits[path]
+        return self.edits[path] if path in self.edits else self.before(path)
+
+    def before(self, path: str) -> bytes | None:
+        """Return a file's content without the edits."""
         try:
             return self.workspace.tree.read(path, limit_bytes=_FILE_BYTES)
-        except (KeyError, GitError):
+        except (KeyError, ValueError, GitError):
             return None
+
+    def no_file(self, path: str) -> str:
+        """Return why a path cannot be read, and which may have been meant."""
+        paths, wanted = self.paths(), tidy(path)
+        if wanted in paths:
+            return f"{path[:200]!r} is larger than {_FILE_BYTES} bytes: use `run` to see parts of it"
+        if not wanted or any(other.startswith(f"{wanted}/") for other in paths):
+            return f"{path[:200]!r} is a folder: use `list`"
+        return f"there is no regular file {path[:200]!r}{agent_view.near(wanted, paths)}"
 
     def log_of(self, digest: str) -> str:
         """Return the end of a log, for a reader who must not believe it."""
@@ -174,15 +206,3 @@ def _shown(result: ExecResult) -> str:
     code = f"exit {result.exit_code}" if result.status is ExecStatus.exited else str(result.status)
     text = (result.stdout + (b"\n[error stream]\n" + result.stderr if result.stderr else b"")).decode("utf-8", "backslashreplace")
     return f"{code}\n{quoted('output', text, _SHOWN)}"
-
-
-def _problem(spec: ToolSpec, arguments: Mapping[str, Any]) -> str:
-    """Return what is wrong with a call's arguments, or an empty text."""
-    import jsonschema
-
-    try:
-        jsonschema.validate(arguments, spec.parameters)
-    except jsonschema.ValidationError as error:
-        return f"{spec.name}: {error.message[:300]}"
-    longest = max((len(value) for value in arguments.values() if isinstance(value, str)), default=0)
-    return f"{spec.name}: an argument of {longest} characters is too long" if longest > _FILE_BYTES else ""

@@ -11,6 +11,7 @@ from remediator.builtin.agent_desk import Desk
 from remediator.builtin.agent_loop import GivenUp, Limits, talk
 from remediator.builtin.agent_tools import FixDesk, ShowDesk, Submitted
 from remediator.builtin.prompts import Prompts, load_prompts, quoted
+from remediator.builtin.selector import selected
 from remediator.contracts import Attempt, Fixer, Workspace
 from remediator.records.finding import Finding, Severity
 from remediator.records.patch import Declined, Patch
@@ -30,7 +31,7 @@ class AgentFixer(Fixer):
     llms: tuple[str, ...] = Field(default=(), description="Models of the further candidates, in turn; `llm` where empty.")
     steps: int = Field(default=40, ge=1, le=500, description="Most answers of the model for one patch or one reproducer.")
     candidates_for_severe: int = Field(default=1, ge=1, le=16, description="How many work independently on high and critical findings.")
-    max_tokens: int = Field(default=4096, ge=256, description="Most tokens of one answer.")
+    max_tokens: int = Field(default=8192, ge=256, description="Most tokens of one answer.")
     context_bytes: int = Field(default=120_000, ge=8_000, description="Beyond this, the oldest tool results are left out.")
     temperature: float | None = Field(default=None, ge=0, le=2)
 
@@ -77,6 +78,10 @@ class AgentFixer(Fixer):
             behaviour=outcome.behaviour,
             transform=f"model {self.llm}",
         )
+
+    async def choose(self, finding: Finding, diffs: Sequence[str], workspace: Workspace) -> int | str:
+        """Ask the model once, without telling it who wrote what or why."""
+        return await selected(workspace.llm(self.llm), _finding(finding), _contract(finding), diffs)
 
     async def _talked(self, prompts: Prompts, system: str, task: str, desk: Desk, workspace: Workspace) -> object:
         limits = Limits(self.steps, self.max_tokens, self.context_bytes, self.temperature)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
 
+from remediator.builtin.agent_conversation import Conversation
 from remediator.builtin.prompts import Prompts
 from remediator.contracts import Llm, Message, Prompt, Reply, ToolCall, ToolSpec, Workspace
+from remediator.errors import LlmTooLongError
 from remediator.records.patch import ReasonCode
 from remediator.records.record import canonical_json
 
-_MOST_CALLS = 8
+_MOST_CALLS = 16
 _IDLE, _SAME = 3, 3
-_KEPT_MESSAGES = 8
+_TOLD_STEPS = (10, 3, 1)
 
 
 class GivenUp(NamedTuple):
@@ -26,6 +29,8 @@ class Toolset(ABC):
     """Tools over one piece of work. `outcome` is set when something acceptable was handed in, or the model gave up."""
 
     outcome: Any = None
+    submit: ClassVar[str] = "submit"
+    """The tool that ends the work."""
 
     @property
     @abstractmethod
@@ -36,9 +41,17 @@ class Toolset(ABC):
     def is_pure(self, name: str) -> bool:
         """Return whether a call only changes what we hold in memory, so that it is done again after a crash instead of remembered."""
 
+    def resolved(self, call: ToolCall) -> ToolCall:
+        """Return the call under the name of the tool that is meant."""
+        return call
+
     @abstractmethod
     async def call(self, call: ToolCall) -> str:
         """Do it, and return what the model is told. Errors of the model's making are texts, not exceptions."""
+
+    async def left(self) -> Any:
+        """Return what there is, as an outcome, where the work ended without handing it in; None where there is nothing."""
+        return None
 
 
 class Limits(NamedTuple):
@@ -52,75 +65,96 @@ class Limits(NamedTuple):
 
 async def talk(llm: Llm, tools: Toolset, workspace: Workspace, prompts: Prompts, system: str, task: str, limits: Limits) -> Any:
     """Return the toolset's outcome, or GivenUp. Raises LlmError and its kinds."""
-    conversation = _Conversation(task, limits.context_bytes)
-    idle, calls, before, same = 0, 0, b"", 0
-    for _ in range(limits.steps):
-        reply = await llm.complete(
-            Prompt(
-                system=system,
-                messages=conversation.messages(),
-                tools=tools.specs,
-                max_tokens=limits.max_tokens,
-                temperature=limits.temperature,
-            )
+    conversation = Conversation(task, limits.context_bytes)
+    calling = _Calling(tools, workspace, prompts)
+    idle = 0
+    for left in reversed(range(limits.steps)):
+        prompt = Prompt(
+            system=system,
+            messages=conversation.messages(),
+            tools=tools.specs,
+            max_tokens=limits.max_tokens,
+            temperature=limits.temperature,
         )
+        reply = await _asked(llm, prompt, conversation)
+        if reply is None:
+            continue
+        reply = reply.model_copy(update={"tool_calls": tuple(tools.resolved(call) for call in reply.tool_calls)})
         conversation.answered(reply)
         if reply.stop == "refused":
             return GivenUp(ReasonCode.could_not_check, "the model refused to answer")
-        if not reply.tool_calls:
-            idle += 1
-            if idle >= _IDLE:
-                return GivenUp(ReasonCode.could_not_check, f"the model called no tool in {idle} answers")
-            conversation.add(Message(role="user", text=prompts.render("cut" if reply.stop == "length" else "idle")))
-            continue
-        idle = 0
-        for position, call in enumerate(reply.tool_calls):
-            identity = canonical_json([call.name, call.arguments])
-            same = same + 1 if identity == before else 1
-            before = identity
-            if same > 2 * _SAME:
-                return GivenUp(ReasonCode.could_not_check, f"the model made the same call {same} times: {call.name[:40]}")
-            calls += 1
-            if position >= _MOST_CALLS:
-                told = f"not done: at most {_MOST_CALLS} calls in one answer"
-            elif same > _SAME:
-                told = prompts.render("repeated")
-            elif tools.is_pure(call.name):
-                told = await tools.call(call)
-            else:
-                told = await workspace.remembered(f"tool-{calls}", lambda call=call: tools.call(call))  # type: ignore[misc]
-            conversation.add(Message(role="tool", text=told, call_id=call.id))
+        idle = 0 if reply.tool_calls else idle + 1
+        if idle >= _IDLE:
+            return await tools.left() or GivenUp(ReasonCode.could_not_check, f"the model called no tool in {idle} answers")
+        results = await calling.results(reply.tool_calls)
         if tools.outcome is not None:
             return tools.outcome
-    return GivenUp(ReasonCode.budget, f"{limits.steps} steps are used up")
+        if calling.is_stuck:
+            return await tools.left() or GivenUp(ReasonCode.could_not_check, f"the model made the same call {calling.same} times")
+        conversation.results(results)
+        notes = [prompts.render("cut")] if reply.stop == "length" else []
+        notes += [prompts.render("idle", submit=tools.submit)] if not reply.tool_calls and not notes else []
+        notes += [prompts.render("steps", left=str(left), submit=tools.submit)] if left in _TOLD_STEPS else []
+        conversation.noted(notes)
+    return await tools.left() or GivenUp(ReasonCode.budget, f"{limits.steps} steps are used up")
 
 
-class _Conversation:
-    """The messages; where they get too long, the oldest results are left out and can be had again by calling again."""
+class _Calling:
+    """Does what is called, counts it, and stops what goes round in circles."""
 
-    def __init__(self, task: str, most_bytes: int) -> None:
-        self._messages = [Message(role="user", text=task)]
-        self._most = most_bytes
-        self._shortened = 1
+    def __init__(self, tools: Toolset, workspace: Workspace, prompts: Prompts) -> None:
+        self._tools, self._workspace, self._prompts = tools, workspace, prompts
+        self._calls, self.same = 0, 0
+        self._before: tuple[bytes, str] = (b"", "")
 
-    def add(self, message: Message) -> None:
-        self._messages.append(message)
+    @property
+    def is_stuck(self) -> bool:
+        return self.same > 2 * _SAME
 
-    def answered(self, reply: Reply) -> None:
-        # An answer without a word and without a call is refused by providers as a message of its own.
-        text = reply.text or ("" if reply.tool_calls else "…")
-        self.add(Message(role="assistant", text=text, tool_calls=reply.tool_calls))
+    async def results(self, calls: Sequence[ToolCall]) -> list[Message]:
+        """Return an answer to every call: providers refuse a conversation in which one has none."""
+        told: list[Message] = []
+        for position, call in enumerate(calls):
+            self._calls += 1
+            if self._tools.outcome is not None or self.is_stuck:
+                text = "not done: the work is at its end"
+            elif position >= _MOST_CALLS:
+                text = f"not done: at most {_MOST_CALLS} calls in one answer"
+            else:
+                text = await self._result(call)
+            told.append(Message(role="tool", text=text, call_id=call.id))
+        return told
 
-    def messages(self) -> tuple[Message, ...]:
-        """Return what is sent. Once shortened, a message stays so: a beginning that does not change is read from the provider's cache."""
-        while self._size() > self._most and self._shortened < len(self._messages) - _KEPT_MESSAGES:
-            old = self._messages[self._shortened]
-            if old.role == "tool" and len(old.text) > 200:
-                self._messages[self._shortened] = old.model_copy(
-                    update={"text": f"[{len(old.text)} characters left out; call again where needed]"}
-                )
-            self._shortened += 1
-        return tuple(self._messages)
+    async def _result(self, call: ToolCall) -> str:
+        identity = canonical_json([call.name, call.arguments])
+        again = identity == self._before[0]
+        if again and self.same >= _SAME:
+            self.same += 1
+            return self._prompts.render("repeated")
+        told = await self._done(call)
+        # One that is called again because something else comes of it (`undo`, say) goes round in no circle.
+        self.same = self.same + 1 if again and told == self._before[1] else 1
+        self._before = (identity, told)
+        return told
 
-    def _size(self) -> int:
-        return sum(len(message.text) + sum(len(str(call.arguments)) for call in message.tool_calls) for message in self._messages)
+    async def _done(self, call: ToolCall) -> str:
+        if self._tools.is_pure(call.name):
+            # Done again after a crash, but what is told stays what was told: the next question may be on its way already.
+            again = await self._tools.call(call)
+            return await self._workspace.remembered(f"tool-{self._calls}", lambda: _same(again))
+        return await self._workspace.remembered(f"tool-{self._calls}", lambda: self._tools.call(call))
+
+
+async def _same(told: str) -> str:
+    return told
+
+
+async def _asked(llm: Llm, prompt: Prompt, conversation: Conversation) -> Reply | None:
+    """Return the reply; None where the question was too long for the model and has been shortened."""
+    try:
+        return await llm.complete(prompt)
+    except LlmTooLongError:
+        # `context_bytes` is a guess about a model that we do not know; its server knows.
+        if not conversation.make_room():
+            raise
+        return None

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from importlib import resources
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -14,7 +14,7 @@ from remediator.builtin.agent_protocols import protocol_of, read_question, write
 from remediator.builtin.prompts import load_prompts, quoted
 from remediator.builtin.relay import Answered, Asked, Relay
 from remediator.contracts import Attempt, ExecResult, ExecStatus, Fixer, Llm, Sandbox, Workspace
-from remediator.errors import BudgetError, LlmError, PatchError
+from remediator.errors import BudgetError, LlmAuthError, LlmError, PatchError, SandboxLostError
 from remediator.records.finding import Finding
 from remediator.records.patch import Declined, Patch, ReasonCode
 
@@ -71,11 +71,12 @@ class ExternalAgentFixer(Fixer):
         desk = _Desk(workspace.llm(self.llm), self.questions)
         async with workspace.sandbox(setup=self.setup) as sandbox:
             await sandbox.write(_PROMPT, _task(finding, workspace, history).encode("utf-8", "surrogateescape"))
-            return await self._served(sandbox, workspace, desk)
+            try:
+                return await self._served(sandbox, workspace, desk)
+            except BudgetError as error:
+                return json.dumps({"declined": ReasonCode.budget.value, "detail": error.message})
 
     async def _left(self, sandbox: Sandbox, workspace: Workspace, desk: _Desk, result: ExecResult) -> str:
-        if desk.spent:
-            return json.dumps({"declined": ReasonCode.budget.value, "detail": desk.spent})
         if result.status is not ExecStatus.exited:
             return json.dumps({"declined": ReasonCode.could_not_check.value, "detail": f"the agent ended with {result.status}"})
         log = workspace.keep("agent.log", result.stdout + result.stderr)
@@ -92,26 +93,30 @@ class ExternalAgentFixer(Fixer):
         relay = Relay(sandbox, desk.answer)
         ready = asyncio.Event()
         serving = asyncio.ensure_future(relay.serve(self.seconds + 60, ready))
-        waiting = asyncio.ensure_future(ready.wait())
+        tasks: list[asyncio.Future[Any]] = [serving, asyncio.ensure_future(ready.wait())]
         try:
-            await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if serving.done():
-                serving.result()
+                raise _end_of(serving)
             values = {"{prompt}": _PROMPT, "{base_url}": f"http://127.0.0.1:{relay.port}", "{model}": self.llm}
             env = {key: _filled(value, values) for key, value in self.env.items()}
             running = asyncio.ensure_future(
                 sandbox.exec([_filled(word, values) for word in self.command], env=env, timeout_seconds=self.seconds)
             )
+            tasks.append(running)
             await asyncio.wait([running, serving], return_when=asyncio.FIRST_COMPLETED)
-            if serving.done() and not running.done():
-                running.cancel()
-                serving.result()
+            if serving.done() and (not running.done() or isinstance(serving.exception(), LlmError)):
+                raise _end_of(serving)
             return await self._left(sandbox, workspace, desk, await running)
         finally:
             # Only when all is read: a command that is cancelled takes the sandbox with it.
-            for task in (serving, waiting):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(serving, waiting, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _end_of(serving: asyncio.Future[None]) -> BaseException:
+    return serving.exception() or SandboxLostError("the relay ended before the agent did")
 
 
 class _Desk:
@@ -121,27 +126,26 @@ class _Desk:
         self._llm = llm
         self._most = most
         self.asked = 0
-        self.spent = ""
 
     async def answer(self, asked: Asked) -> Answered:
-        """Answer one request."""
+        """Answer one request.
+
+        Raises LlmAuthError and BudgetError: every other question would end alike, so they end the agent's work and not this question.
+        """
         protocol = protocol_of(asked.path)
         if asked.method != "POST" or not protocol:
             return Answered(404, "application/json", write_error("messages", "there is no such thing here"))
         self.asked += 1
         if self.asked > self._most:
-            self.spent = self.spent or f"{self._most} questions are used up"
-        if self.spent:
-            return Answered(400, "application/json", write_error(protocol, self.spent))
+            raise BudgetError(f"{self._most} questions are used up", hint="raise `questions` of the fixer")
         try:
             question = read_question(protocol, asked.body)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError, ArithmeticError) as error:
             return Answered(400, "application/json", write_error(protocol, f"not a question: {type(error).__name__}"))
         try:
             reply = await self._llm.complete(question.prompt)
-        except BudgetError as error:
-            self.spent = error.message
-            return Answered(400, "application/json", write_error(protocol, error.message))
+        except (LlmAuthError, BudgetError):
+            raise
         except LlmError as error:
             return Answered(502, "application/json", write_error(protocol, error.message))
         return Answered(200, *write_answer(protocol, question, reply))

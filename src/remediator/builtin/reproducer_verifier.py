@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from remediator.builtin.answer import Answer, answered, some
 from remediator.builtin.special_input import special_cased
+from remediator.builtin.twin_runs import doubt_of
 from remediator.contracts.verifier import Verifier
 from remediator.contracts.workspace import Workspace
 from remediator.diff import ChangeKind, FileChange, Hunk, parse
@@ -23,7 +24,7 @@ _MAX_BYTES = 16 * 1024 * 1024
 
 
 class ReproducerVerifier(Verifier):
-    """Runs the reproducer on base plus patch, then on base plus patch without each of its hunks."""
+    """Runs the reproducer on base plus patch, on twins that tell behaviour from text, then on base plus patch without each of its hunks."""
 
     name: ClassVar[str] = "reproducer"
     level: ClassVar[EvidenceLevel] = EvidenceLevel.E4
@@ -68,6 +69,8 @@ async def _judged(patch: Patch, workspace: Workspace) -> Answer:
         return Answer(CheckStatus.failed, "still-vulnerable", told, evidence, _logs(runs))
     if red:
         return Answer(CheckStatus.inconclusive, "flaky", f"{min(red)} ends differently in {_RUNS} runs", evidence, _logs(runs))
+    if doubt := await doubt_of(patch, workspace, reproducer, acceptance, evidence):
+        return Answer(CheckStatus.inconclusive, doubt.reason, doubt.told, evidence, _logs([*runs, *doubt.runs]))
     return await _necessary(patch, workspace, reproducer, acceptance, evidence, runs)
 
 

@@ -23,6 +23,8 @@ def print_case(out: Console, case: Case) -> None:
         out.print(Text(f"\n{safe(patch.fixer)}: {safe(patch.title)}", style="bold"))
         if patch.behaviour:
             out.print(f"may change: {safe(patch.behaviour)}")
+        if case.choice:
+            out.print(Text(safe(case_view.chosen(case.choice)), style="dim"))
         print_diff(out, patch.diff)
         print_verdict(out, verdict)
     print_reproducer(out, case)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from remediator.cli.console import safe
 from remediator.cli.fix_class import FixClass, class_of
 from remediator.records.case import Case
+from remediator.records.choice import Choice
 from remediator.records.finding import Finding
 from remediator.records.patch import Declined, ReasonCode
 from remediator.records.verdict import Check, CheckStatus, Verdict
@@ -56,6 +57,12 @@ def evidence(verdict: Verdict, *, limit: int = 72) -> str:
     if verdict.sufficient:
         return safe(f"{told}: {top.summary}" if top else told, limit=limit)
     return safe(f"{told} of {verdict.required.name}; {verdict.summary or verdict.reason}", limit=limit)
+
+
+def chosen(choice: Choice) -> str:
+    """Return how one of several patches that are worth the same was taken."""
+    many = f"one of {len(choice.among)} patches that are proven alike"
+    return safe(f"{many}: the selector's choice" if choice.decided_by == "selector" else f"{many}: the first; {choice.detail}")
 
 
 def why_not(case: Case) -> WhyNot:

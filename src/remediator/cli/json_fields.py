@@ -66,3 +66,21 @@ CALL = ("scope", "model", "asked", "tries", "spend", "said", "reply")
 MODEL = ("name", "component", "model", "base_url", "price", "key")
 MODEL_TEST = ("name", "model", "answer", "stop", "seconds", "input_tokens", "output_tokens", "usd")
 COST = ("name", "spend", "cases", "fixes", "usd_per_fix")
+SUBMIT = ("place", "verb", "subject", "delivery", "id", "state", "level", "reason", "problem")
+LEASE = ("id", "project", "commits", "scope", "organisation", "contact", "fencing", "granted_at", "expires_at", "released_at")
+SUBSCRIPTION = ("name", "url", "trust", "token", "cursor", "ledger_size", "fixes", "pulled_at")
+PULL = ("name", "new", "withdrawn", "fixes", "ledger_size", "cursor")
+MATCH = (
+    "fix_id",
+    "component",
+    "version",
+    "how",
+    "project",
+    "aliases",
+    "severity",
+    "level",
+    "fixed_version",
+    "due_days",
+    "timeline",
+    "sentence",
+)

@@ -90,6 +90,8 @@ _LEVELS = {
     "E5": ("attacked: variants of the reproducer stay green, and an independent replay gives the same evidence.", ""),
 }
 _CHECKS = {
+    "form-dependent": "The reproducer is red when the same patch is laid out otherwise: it sees the text and not what the program does.",
+    "marker-only": "The reproducer is green on a base that only wears the patch's text and names, where the flaw is still there.",
     "needs-replay": "E5 stays open until an independent replay of the bundle agrees.",
     "no-answer": "The reviewing model did not answer in the form that was asked for.",
     "no-controls": "No benign use beside the flaw is known, so nothing shows that it still works.",
@@ -104,6 +106,7 @@ _CHECKS = {
     "special-cased-input": "The patch compares with a whole input of the reproducer that the file did not know before.",
     "still-vulnerable": "The reproducer is red on the patch in every run.",
     "too-many-hunks": "The patch has more hunks than can be taken back one by one.",
+    "twin-unclear": "No twin of the base or the patch gave a clear answer, so whether the reproducer sees behaviour or text is not known.",
     "unneeded-hunk": "Without one of its hunks nothing turns red again: the patch may do more than it must.",
     "absolute-path": "The patch names a file by an absolute path.",
     "baseline-broken": "The base itself does not build in the same way, so nothing can be compared.",

@@ -11,6 +11,7 @@ from remediator.records.event import (
     Event,
     FindingReported,
     FixDeclined,
+    PatchChosen,
     PatchProposed,
     ReproducerAccepted,
     ReproducerDeclined,
@@ -103,6 +104,8 @@ class Wording:
                 return _row("shown", f"{about} reproducer by {event.reproducer.author}: {shown}")
             case ReproducerDeclined():
                 return _row("not shown", f"{about} {event.author}: {event.reason} {event.detail}".rstrip())
+            case PatchChosen():
+                return _row("choose", f"{about} {case_view.chosen(event.choice)}")
             case BundleWritten():
                 return _row("bundle", f"{about} {event.bundle_path}")
             case SubmissionAccepted():

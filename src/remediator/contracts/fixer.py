@@ -31,6 +31,13 @@ class Fixer(Component):
         """Return the fixers to ask instead of this one, independently of each other; all that they propose is judged alike."""
         return (self,)
 
+    async def choose(self, finding: Finding, diffs: Sequence[str], workspace: Workspace) -> int | str:
+        """Return the place of the diff to hand over among several that are proven alike, or why there is no opinion: then the first is.
+
+        The diffs come in an order that tells nothing, without their authors' words.
+        """
+        return "the fixer does not choose"
+
     async def reproduce(self, finding: Finding, workspace: Workspace) -> Reproducer | Declined:
         """Return a reproducer that `workspace.acceptance` accepts, or why there is none."""
         return Declined(finding_id=finding.id, fixer=self.name, reason=ReasonCode.needs_model, detail="writes no reproducers")

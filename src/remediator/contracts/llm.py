@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from remediator.contracts.component import Component
-from remediator.records.record import Record, canonical_json
+from remediator.records.record import Record, canonical_json, plain
 from remediator.records.spend import Spend
 
 _FRAMING_TOKENS = 1024
@@ -31,14 +32,24 @@ class ToolCall(Record):
     name: str
     arguments: dict[str, Any] = {}
 
+    @field_validator("arguments", mode="before")
+    @classmethod
+    def _plain(cls, arguments: Any) -> Any:
+        # They are journalled and sent back: what breaks there would end the work for a slip of the model's.
+        return plain(arguments) if isinstance(arguments, Mapping) else arguments
+
 
 class Message(Record):
-    """One message. `user` and `assistant` have text, `assistant` may have tool calls, `tool` answers the call `call_id` with text."""
+    """One message. `user` and `assistant` have text, `assistant` may have tool calls, `tool` answers the call `call_id` with text.
+
+    `carried` is that of the reply which the message repeats.
+    """
 
     role: Literal["user", "assistant", "tool"]
     text: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     call_id: str = ""
+    carried: dict[str, Any] = {}
 
 
 class Prompt(Record):
@@ -60,12 +71,17 @@ class Prompt(Record):
 
 
 class Reply(Record):
-    """What came back, and what it cost. `stop` is `length` where the answer was cut at `max_tokens`."""
+    """What came back, and what it cost. `stop` is `length` where the answer was cut at `max_tokens`.
+
+    `carried` is what the provider wants to see again, unchanged, when the conversation goes on (signed thinking, say), by protocol.
+    Nobody else reads it; most providers refuse a tool's result that comes without it.
+    """
 
     text: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     stop: Literal["end", "tools", "length", "refused"] = "end"
     model: str = ""
+    carried: dict[str, Any] = {}
     spend: Spend = Spend()
 
 

@@ -38,7 +38,6 @@ class Purse:
         self.run_id = run_id
         self.run_usd = run_usd
         self.day_usd = day_usd
-        self.lock = asyncio.Lock()  # between looking at what is left and noting what may be spent, nobody else may spend
 
 
 class JournalledLlm(Llm):
@@ -84,12 +83,7 @@ class JournalledLlm(Llm):
 
     async def _paid(self, key: str, prompt: Prompt) -> Reply:
         ledger = self._purse.ledger
-        async with self._purse.lock:
-            prompt = await asyncio.to_thread(self._affordable, prompt)
-            said = _new_in(prompt, self._before)
-            model = str(getattr(self._inner, "model", "") or self._inner.name)
-            most = self._most(prompt)
-            await asyncio.to_thread(ledger.ask, key, self._purse.run_id, self._case, self._scope, model, most, said.model_dump(mode="json"))
+        prompt = await asyncio.to_thread(self._reserved, key, prompt)
         began = time.monotonic()
         try:
             reply = await self._inner.complete(prompt.model_copy(update={"key": digest_of(key.encode())[7:47]}))
@@ -102,6 +96,18 @@ class JournalledLlm(Llm):
         reply = reply.model_copy(update={"spend": spend})
         await asyncio.to_thread(ledger.answered, key, spend, reply.model_dump(mode="json"))
         return reply
+
+    def _reserved(self, key: str, prompt: Prompt) -> Prompt:
+        """Return what can be afforded, noted at the most that it can cost. Raises BudgetError.
+
+        Other cases, and other runs that share the day's limit, look only before or after: the last of a limit is never taken twice.
+        """
+        with self._purse.ledger.one_transaction():
+            prompt = self._affordable(prompt)
+            said = _new_in(prompt, self._before).model_dump(mode="json")
+            model = str(getattr(self._inner, "model", "") or self._inner.name)
+            self._purse.ledger.ask(key, self._purse.run_id, self._case, self._scope, model, self._most(prompt), said)
+        return prompt
 
     def _most(self, prompt: Prompt) -> Spend:
         """Return the most that a question can cost; what was measured of its beginning counts as measured."""
@@ -164,7 +170,7 @@ class JournalledLlm(Llm):
 
     def _blanked(self, message: Message) -> Message:
         calls = tuple(call.model_copy(update={"arguments": _each_text(call.arguments, self._redact)}) for call in message.tool_calls)
-        return message.model_copy(update={"text": self._redact(message.text), "tool_calls": calls})
+        return message.model_copy(update={"text": self._redact(message.text), "tool_calls": calls, "carried": {}})
 
 
 def _words(said: Message | Reply) -> bytes:

@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 from decimal import Decimal
 
-from remediator.records.event import Event, FixDeclined, PatchProposed, ReproducerAccepted, ReproducerDeclined, VerdictReached
+from remediator.records.event import Event, FixDeclined, PatchChosen, PatchProposed, ReproducerAccepted, ReproducerDeclined, VerdictReached
 from remediator.records.record import Record
 from remediator.records.spend import Spend
 
-JUDGING = "judging"  # in place of a fixer: what verifiers asked models about patches, whoever wrote them
+JUDGING = "judging"  # in place of a fixer: what models were asked about patches, whoever wrote them
 
 
 class CostRow(Record):
@@ -51,6 +51,8 @@ def cost_rows(events: Iterable[Event]) -> tuple[CostRow, ...]:
                 spent[event.run_id, event.case_id, JUDGING] += event.spend
                 if event.verdict.sufficient:
                     proven.add((event.run_id, event.case_id))
+            case PatchChosen():
+                spent[event.run_id, event.case_id, JUDGING] += event.spend
             case _:
                 pass
     return tuple(

@@ -47,7 +47,7 @@ class Ledger:
     """The file of calls and memos. Safe for several threads and processes; what is written is on disk when it returns."""
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()  # guards the one connection
+        self._lock = threading.RLock()  # guards the one connection; a transaction's own questions come from the thread that holds it
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._db = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None)
@@ -62,6 +62,15 @@ class Ledger:
         """Close the file."""
         with self._lock:
             self._db.close()
+
+    @contextmanager
+    def one_transaction(self) -> Iterator[None]:
+        """Hold the file: what is read and noted inside counts as one, and no thread or process reads or notes anything in between.
+
+        Raises StateError where the file cannot be had. An error inside takes back what was noted.
+        """
+        with self._told():
+            yield
 
     def memo(self, key: str) -> str | None:
         """Return what was remembered under the key."""
@@ -175,6 +184,10 @@ class Ledger:
     @contextmanager
     def _told(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
+            if self._db.in_transaction:
+                # Within `one_transaction`, which ends it and answers for its errors.
+                yield self._db
+                return
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db

@@ -19,12 +19,14 @@ from remediator.engine.workspace import StepWorkspace
 from remediator.errors import BudgetError, LlmAuthError, RecipeError, RemediatorError, SinkError
 from remediator.evidence.bundle import BundleRef
 from remediator.records.case import Case
+from remediator.records.choice import Choice
 from remediator.records.event import (
     BundleWritten,
     CaseClosed,
     CheckDone,
     Event,
     FixDeclined,
+    PatchChosen,
     PatchProposed,
     ReproducerAccepted,
     ReproducerDeclined,
@@ -32,6 +34,7 @@ from remediator.records.event import (
     VerdictReached,
 )
 from remediator.records.patch import Declined, Patch, ReasonCode
+from remediator.records.record import digest_of
 from remediator.records.reproducer import Acceptance, Reproducer
 from remediator.records.spend import Spend
 from remediator.records.submission import Receipt, Submission
@@ -58,12 +61,16 @@ class Performer:
             return await self._propose(case, step.fixer)
         return (await self._performed(case, step, tell),)
 
-    async def _performed(self, case: Case, step: plan.Reproduce | plan.Judge | plan.Seal | plan.Submit | plan.Close, tell: Tell) -> Event:
+    async def _performed(
+        self, case: Case, step: plan.Reproduce | plan.Judge | plan.Choose | plan.Seal | plan.Submit | plan.Close, tell: Tell
+    ) -> Event:
         match step:
             case plan.Reproduce(author):
                 return await self._reproduce(case, author)
             case plan.Judge(patch):
                 return await self._judge(case, patch, tell)
+            case plan.Choose(patches):
+                return await self._choose(case, patches)
             case plan.Seal(reason, detail):
                 sealed = await asyncio.to_thread(self.seal, case, reason, detail)
                 return BundleWritten(
@@ -176,6 +183,31 @@ class Performer:
 
         verdict = await judge(self._project, case.finding, patch, required, on_check, reproducer=case.reproducer, asker=self._asker)
         return VerdictReached(run_id=self._run_id, case_id=case.id, at=_now(), verdict=verdict, spend=await self._spent())
+
+    async def _choose(self, case: Case, patches: Sequence[Patch]) -> Event:
+        """Take one of several patches that are proven alike. Whatever comes of asking, nothing that was proven changes."""
+        # By digests, the same on every run: the place of a patch tells nothing of who wrote it, or when.
+        shuffled = sorted(patches, key=lambda patch: digest_of(f"{case.finding.id}\0{patch.id}".encode("utf-8", "surrogateescape")))
+        told = await self._opinion(case, patches[0].fixer, shuffled)
+        valid = isinstance(told, int) and not isinstance(told, bool) and 0 <= told < len(shuffled)
+        choice = Choice(
+            patch_id=shuffled[int(told)].id if valid else patches[0].id,
+            among=tuple(patch.id for patch in patches),
+            decided_by="selector" if valid else "first",
+            detail="" if valid else told if isinstance(told, str) else f"the fixer named no patch of these: {told!r:.40}",
+        )
+        return PatchChosen(run_id=self._run_id, case_id=case.id, at=_now(), choice=choice, spend=await self._spent())
+
+    async def _opinion(self, case: Case, name: str, patches: Sequence[Patch]) -> int | str:
+        fixer = self._fixer(name)
+        async with self._workspace(case, self._asker) as workspace:
+            # The step boundary. Even a refused key or used-up money stops nothing here: each of these is a proven fix.
+            try:
+                return await fixer.choose(case.finding, [patch.diff for patch in patches], workspace)
+            except RemediatorError as error:
+                return error.message
+            except Exception as error:
+                return f"the fixer broke: {type(error).__name__}: {error}"
 
     def seal(self, case: Case, reason: ReasonCode, detail: str) -> BundleRef:
         """Write the case's evidence bundle."""

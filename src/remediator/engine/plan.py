@@ -35,6 +35,12 @@ class Judge(NamedTuple):
     patch: Patch
 
 
+class Choose(NamedTuple):
+    """Take one of these patches, which are worth the same."""
+
+    patches: tuple[Patch, ...]
+
+
 class Seal(NamedTuple):
     """Write the evidence bundle of everything tried, to be closed with this reason."""
 
@@ -55,7 +61,7 @@ class Close(NamedTuple):
     detail: str
 
 
-Step = Reproduce | Propose | Judge | Seal | Submit | Close
+Step = Reproduce | Propose | Judge | Choose | Seal | Submit | Close
 
 
 def next_step(
@@ -135,7 +141,7 @@ def _may_do_better(verdict: Verdict, required: EvidenceLevel) -> bool:
 
 def _hand_over(playbook: Playbook, case: Case) -> Step:
     if not case.bundle_digest:
-        return Seal(ReasonCode.fixed, "")
+        return Choose(case.equals) if len(case.equals) > 1 and case.choice is None else Seal(ReasonCode.fixed, "")
     taken = {receipt.sink for receipt in case.receipts}
     sink = next((use.name for use in playbook.submit if use.name not in taken), None)
     return Submit(sink) if sink else Close(ReasonCode.fixed, "")

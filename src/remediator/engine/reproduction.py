@@ -10,11 +10,9 @@ from remediator.recipe.detect import ecosystem_named
 from remediator.recipe.preparing import Keep
 from remediator.records.finding import Finding
 from remediator.records.recipe import Baseline, TestOutcome, TestRun
-from remediator.records.reproducer import Acceptance, Reproducer, is_control, is_variant, main_tests
+from remediator.records.reproducer import ASSERTIONS, Acceptance, Reproducer, is_control, is_variant, main_tests
 
 RUNS = 3
-ASSERTIONS = frozenset(("AssertionError", "Failed"))
-"""What an assertion raises: Python's own, and the one of pytest's `raises` and `fail`."""
 
 
 async def accepted(

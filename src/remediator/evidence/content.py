@@ -12,6 +12,7 @@ from remediator.errors import EvidenceError
 from remediator.evidence.base import ARCHIVE, Base
 from remediator.evidence.scrub import EXACT_VERDICT, Scrubber
 from remediator.records.case import Case
+from remediator.records.choice import Choice
 from remediator.records.finding import Finding
 from remediator.records.patch import Declined, Patch, ReasonCode
 from remediator.records.recipe import Baseline, Recipe
@@ -51,6 +52,7 @@ class BundleContent(NamedTuple):
     artefact: Callable[[str], bytes]
     attempts: tuple[Attempt, ...] = ()
     chosen: int | None = None
+    choice: Choice | None = None
     declined: tuple[Declined, ...] = ()
     recipe: Recipe | None = None
     baseline: Baseline | None = None
@@ -91,6 +93,7 @@ class BundleContent(NamedTuple):
             artefact=artefact,
             attempts=tuple(Attempt(patch, verdicts.get(patch.id)) for patch in case.patches),
             chosen=chosen,
+            choice=case.choice,
             declined=case.declined,
             recipe=baseline.recipe if baseline else None,
             baseline=baseline,
@@ -154,6 +157,8 @@ class _Layout:
                 self._log("", "acceptance", content.acceptance.log_digest)
         if content.declined:
             self._scrubbed("declined.json", [declined.as_json() for declined in content.declined])
+        if content.choice:
+            self._scrubbed("choice.json", content.choice.as_json(), frozenset({"patch_id", "among"}))
         self._scrubbed(
             "case.json",
             {

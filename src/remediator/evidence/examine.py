@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
@@ -17,6 +17,7 @@ from remediator.evidence.content import MANIFEST, SCHEMA, Attempt, carried, json
 from remediator.evidence.keys import TrustedKeys
 from remediator.evidence.parse import checked, json_of, optional_of, record_of
 from remediator.evidence.statement import statement_of
+from remediator.records.choice import Choice
 from remediator.records.finding import Finding
 from remediator.records.patch import Declined, Patch, ReasonCode
 from remediator.records.recipe import Baseline, Recipe
@@ -42,6 +43,7 @@ class Bundle(NamedTuple):
     expected: tuple[tuple[str, EvidenceLevel], ...]
     attempts: tuple[Attempt, ...]
     chosen: int | None
+    choice: Choice | None
     declined: tuple[Declined, ...]
     recipe: Recipe | None
     baseline: Baseline | None
@@ -137,6 +139,7 @@ def _parsed(files: Mapping[str, bytes], manifest: list[dict[str, Any]], statemen
             expected=tuple((str(name), EvidenceLevel(level)) for name, level in case["expected"]),
             attempts=attempts,
             chosen=chosen,
+            choice=_choice(files, attempts, chosen),
             declined=checked("declined.json", _DECLINED.validate_python, optional_of(files, "declined.json", [])),
             recipe=record_of(files, "recipe.json", Recipe) if "recipe.json" in files else None,
             baseline=record_of(files, "baseline.json", Baseline) if "baseline.json" in files else None,
@@ -153,6 +156,16 @@ def _parsed(files: Mapping[str, bytes], manifest: list[dict[str, Any]], statemen
         raise EvidenceError(told) from error
     except (ValueError, TypeError, AttributeError) as error:
         raise EvidenceError("case.json: not as bundles have it") from error
+
+
+def _choice(files: Mapping[str, bytes], attempts: Sequence[Attempt], chosen: int | None) -> Choice | None:
+    if "choice.json" not in files:
+        return None
+    found = record_of(files, "choice.json", Choice)
+    handed_over = None if chosen is None else attempts[chosen].patch.id
+    if found.patch_id != handed_over or not {found.patch_id, *found.among} <= {attempt.patch.id for attempt in attempts}:
+        raise EvidenceError("choice.json: is not about the patch that is handed over, and others that were tried")
+    return found
 
 
 def _reproducer(files: Mapping[str, bytes]) -> Reproducer | None:

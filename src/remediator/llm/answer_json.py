@@ -6,6 +6,9 @@ import json
 from typing import Any
 
 from remediator.llm.answer import TryAgainError
+from remediator.records.record import plain
+
+_MOST_DIGITS = 300
 
 
 def read_object(data: bytes | str, what: str = "the answer") -> dict[str, Any]:
@@ -16,18 +19,36 @@ def read_object(data: bytes | str, what: str = "the answer") -> dict[str, Any]:
         raise TryAgainError(f"{what} is not JSON, or was cut") from error
     if not isinstance(value, dict):
         raise TryAgainError(f"{what} is a JSON {type(value).__name__}, not an object")
-    return value
+    found: dict[str, Any] = plain(value)
+    return found
 
 
 def read_arguments(value: Any) -> dict[str, Any]:
-    """Return a tool call's arguments, which servers send as text or as an object. Raises TryAgainError."""
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return {}
-    if isinstance(value, str):
-        value = read_object(value, "a tool call's arguments")
+    """Return a tool call's arguments, which servers send as text or as an object. Raises TryAgainError where there is no object in it.
+
+    Models write these: what can be understood is taken, so that the tool answers what is wrong with it.
+    """
+    for _ in range(2):  # the text of an object, or that text written as a text again
+        if value is None or (isinstance(value, str) and not value.strip()):
+            return {}
+        if not isinstance(value, str):
+            break
+        value = _leniently_read(value)
     if not isinstance(value, dict):
         raise TryAgainError(f"a tool call's arguments are a {type(value).__name__}, not an object")
-    return {clean(key): clean(inner) for key, inner in value.items()}
+    found: dict[str, Any] = plain(value)
+    return found
+
+
+def _leniently_read(text: str) -> Any:
+    try:
+        return json.loads(text, strict=False, parse_int=_whole)
+    except (ValueError, RecursionError) as error:
+        raise TryAgainError("a tool call's arguments are not JSON, or were cut") from error
+
+
+def _whole(digits: str) -> int | str:
+    return int(digits) if len(digits) < _MOST_DIGITS else f"a number of {len(digits)} digits"
 
 
 def clean(value: Any) -> Any:

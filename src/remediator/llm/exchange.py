@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -113,9 +114,16 @@ async def _events(pieces: AsyncIterator[bytes], ends: Callable[[Mapping[str, Any
             events.append(event)
             if ends(event):
                 return events
-    stream.feed(b"", last=True)
-    if stream.pending:
-        raise TryAgainError("the stream was cut in the middle of an event")
+    # Some servers leave out the empty line behind their last event. One that is whole JSON was not cut.
+    for data in stream.rest():
+        if data.strip() == DONE:
+            return events
+        try:
+            events.append(read_object(data, "an event"))
+        except TryAgainError:
+            raise TryAgainError("the stream was cut in the middle of an event") from None
+        if refusal := refusal_in(events[-1]):
+            raise refusal
     return events
 
 
@@ -145,8 +153,8 @@ async def _said(response: aiohttp.ClientResponse) -> bytes:
 
 def _asked_wait(headers: Mapping[str, str]) -> float | None:
     milliseconds = headers.get("Retry-After-Ms", "")
-    if milliseconds.isdecimal():
-        return int(milliseconds[:12]) / 1000
+    if re.fullmatch(r"\d{1,12}(?:\.\d{1,12})?", milliseconds):
+        return float(milliseconds) / 1000
     return retry_after(headers["Retry-After"], datetime.now(UTC)) if "Retry-After" in headers else None
 
 

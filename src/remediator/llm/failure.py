@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from remediator.errors import LlmAuthError, LlmError
+from remediator.errors import LlmAuthError, LlmError, LlmTooLongError
 from remediator.llm.answer import TryAgainError
 from remediator.llm.answer_json import inner, text
 from remediator.llm.waiting import is_retried
@@ -30,6 +31,12 @@ _BY_KIND = {
     "rate_limit_exceeded": 429,
     "overloaded_error": 529,
 }
+_TOO_LONG = (
+    "context_length_exceeded", "exceed_context_size", "context length", "context window", "context size", "context limit",
+    "prompt is too long", "prompt too long", "input is too long", "too many input tokens", "input token count", "request_too_large",
+    "reduce the length",
+)  # fmt: skip
+_PAGE_TITLE = re.compile(r"(?is)<title[^>]*>(.*?)</title>")
 _NO_MONEY = ("credit balance", "insufficient_quota", "billing_hard_limit", "spend limit", "spending limit")
 
 
@@ -70,6 +77,8 @@ def failure(refusal: Refusal, name: str, redact: Redactor) -> TryAgainError | Ll
             f"{why} (the key is missing or refused)",
             hint="mend the key; remediator models list says where it is from. A run that stopped goes on with --resume",
         )
+    if status == 413 or (status in (400, 422, 500) and any(word in said.lower() for word in _TOO_LONG)):
+        return LlmTooLongError(why, hint="lower `context_bytes` of the fixer, or choose a model that takes more")
     if is_retried(status):
         return TryAgainError(why, after_seconds=refusal.after_seconds, charged=refusal.began)
     return LlmError(why, hint=_HINTS.get(status, ""))
@@ -77,8 +86,9 @@ def failure(refusal: Refusal, name: str, redact: Redactor) -> TryAgainError | Ll
 
 _HINTS = {
     400: "the server does not take the question; check `model` and the options in [models.NAME]",
-    404: "check `model` and `base_url` in [models.NAME]",
-    413: "the question is too long for this server",
+    404: "check `model` and `base_url` in [models.NAME]; most servers want /v1 at the end of `base_url`",
+    405: "check `base_url` in [models.NAME]: something else answers there",
+    422: "the server does not take the question; check `model` and the options in [models.NAME]",
 }
 
 
@@ -89,6 +99,11 @@ def told(body: bytes, redact: Redactor) -> str:
         document = json.loads(raw)
     except (ValueError, RecursionError):
         document = None
+    if isinstance(document, list) and len(document) == 1:
+        document = document[0]  # some servers put even an error into a list
+    if document is None and raw.lstrip()[:1] == "<":
+        found = _PAGE_TITLE.search(raw)
+        raw = f"a web page ({found[1].strip()})" if found else "a web page"
     if isinstance(document, dict):
         error = document.get("error")
         raw = (
@@ -98,7 +113,7 @@ def told(body: bytes, redact: Redactor) -> str:
             or text(document.get("detail"))
             or raw
         )
-        kind = inner(document, "error").get("code")
+        kind = inner(document, "error").get("code") or inner(document, "error").get("type")
         raw = f"{raw} ({kind})" if isinstance(kind, str) and kind and kind not in raw else raw
     # Blanked before it is cut: half a key at the end would not be known as one.
     line = " ".join(printable(redact(raw), keep_newlines=True).split())

@@ -18,18 +18,34 @@ from remediator.errors import LlmBusyError, LlmError
 from remediator.llm.address import checked_url, is_loopback
 from remediator.llm.answer import Answer, TryAgainError
 from remediator.llm.exchange import Question, ask, open_session
-from remediator.llm.failure import Refusal, failure
+from remediator.llm.failure import Refusal, failure, told
 from remediator.llm.more_headers import check_headers, is_token
 from remediator.llm.waiting import wait_seconds
 from remediator.records import Spend
 from remediator.records.record import canonical_json
 from remediator.redact import Redactor, printable
 
+_UNWANTED = (
+    "unsupported",
+    "not supported",
+    "unrecognized",
+    "unknown",
+    "unexpected",
+    "not permitted",
+    "not allowed",
+    "extra inputs",
+    "instead",
+)
+
 
 class HttpLlm(Llm):
     """What all models behind HTTP share. A protocol adds how a question is written and how an answer is read, without any I/O."""
 
     default_url: ClassVar[str] = ""
+    dispensable: ClassVar[Mapping[str, tuple[str, ...]]] = {"temperature": ("temperature",)}
+    """Fields of a question that some models refuse, with the words by which the refusal is known. What is refused is not sent again."""
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Fields that other servers know by another name."""
 
     model: str = Field(min_length=1, description="The model's name, as the server knows it.")
     base_url: str = Field(default="", description="Where the server is; https, or http on this machine and in private networks.")
@@ -51,6 +67,7 @@ class HttpLlm(Llm):
 
     _session: Any = PrivateAttr(default=None)
     _users: int = PrivateAttr(default=0)
+    _refused: set[str] = PrivateAttr(default_factory=set)
 
     @model_validator(mode="before")
     @classmethod
@@ -126,10 +143,10 @@ class HttpLlm(Llm):
         says how many tries may have to be paid.
         """
         began, charged = time.monotonic(), 0
-        question, once = self._question(prompt), self._is_charged_once(prompt)
+        once = self._is_charged_once(prompt)
         async with self:
             for tried in range(1, self.tries + 1):
-                got = await self._try(question, prompt, charged)
+                got = await self._try(prompt, charged)
                 if isinstance(got, Answer):
                     spend = got.counted(prompt).spend(self.price, time.monotonic() - began)
                     wasted = _times(super().ceiling(prompt), 0 if once else charged)
@@ -140,15 +157,17 @@ class HttpLlm(Llm):
                 await asyncio.sleep(self._wait(tried, got))
         raise AssertionError("unreachable")
 
-    async def _try(self, question: Question, prompt: Prompt, charged: int) -> Answer | TryAgainError:
+    async def _try(self, prompt: Prompt, charged: int) -> Answer | TryAgainError:
         """Return the answer, or why there is none this time. Raises LlmError where another try would not help."""
         try:
-            got = await ask(self._session, question, self.ends)
+            got = await ask(self._session, self._question(prompt), self.ends)
             document = self.document(got) if isinstance(got, list) else got
             return self.answer(document, prompt)
         except TryAgainError as error:
             return error
         except Refusal as refusal:
+            if not refusal.began and refusal.status in (400, 422) and self._learns(told(refusal.body, self._redactor()), prompt):
+                return await self._try(prompt, charged)
             trouble = failure(refusal, self._shown(), self._redactor())
             if isinstance(trouble, LlmError):
                 raise _counted(trouble, charged + refusal.began) from None
@@ -169,14 +188,29 @@ class HttpLlm(Llm):
         if prompt.key:
             headers["Idempotency-Key"] = prompt.key if is_token(prompt.key) else hashlib.sha256(prompt.key.encode()).hexdigest()
         return Question(
-            url=f"{self.base_url}/{self.path().lstrip('/')}",
+            url=f"{self.base_url}/{self.path().lstrip('/')}".rstrip("/"),
             headers={**headers, **(self.key_headers(key) if key else {})},
-            body=canonical_json({**self.extra, **self.body(prompt)}),
+            body=canonical_json({**self.extra, **self._adapted(self.body(prompt))}),
             max_seconds=self.max_seconds,
             idle_seconds=self.idle_seconds if self.stream else None,
             max_bytes=self.max_bytes,
             proxy=self.proxy.get_secret_value() if self.proxy and not is_loopback(self.base_url) else None,
         )
+
+    def _learns(self, said: str, prompt: Prompt) -> bool:
+        """Return whether the server refused a field that can be left out or named otherwise, and had not been known to."""
+        body, words = self.body(prompt), said.lower()
+        for field in body:
+            known = self.dispensable.get(field, ())
+            unwanted = field in self.renamed and field in words and any(word in words for word in _UNWANTED)
+            if field not in self._refused and (unwanted or any(word in words for word in known)):
+                self._refused.add(field)
+                return True
+        return False
+
+    def _adapted(self, body: dict[str, Any]) -> dict[str, Any]:
+        kept = {name: value for name, value in body.items() if name not in self._refused}
+        return kept | {self.renamed[name]: body[name] for name in self._refused if name in body and name in self.renamed}
 
     def _busy(self, tried: int, charged: int, reason: str) -> LlmError:
         told = f"{self._shown()} gave no answer in {tried} {'try' if tried == 1 else 'tries'}; the last: {reason}"

@@ -30,6 +30,14 @@ class ServerEvents:
                 self._data.append(line[5:].removeprefix(" "))
         return found
 
+    def rest(self) -> list[str]:
+        """Return the data of what began and was not ended by an empty line when the stream ended."""
+        found = self.feed(b"\n", last=True)
+        if self._data:
+            found.append("\n".join(self._data))
+            self._data = []
+        return found
+
     @property
     def pending(self) -> bool:
         """Return whether an event began and did not end: then the stream was cut."""

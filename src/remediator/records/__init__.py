@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from remediator.records.case import Case, CaseState
+from remediator.records.choice import Choice
 from remediator.records.event import (
     BundleWritten,
     CaseClosed,
@@ -10,6 +11,7 @@ from remediator.records.event import (
     Event,
     FindingReported,
     FixDeclined,
+    PatchChosen,
     PatchProposed,
     ReproducerAccepted,
     ReproducerDeclined,
@@ -41,6 +43,7 @@ __all__ = [
     "Check",
     "CheckDone",
     "CheckStatus",
+    "Choice",
     "Covered",
     "Declined",
     "Event",
@@ -51,6 +54,7 @@ __all__ = [
     "Location",
     "Outcome",
     "Patch",
+    "PatchChosen",
     "PatchProposed",
     "ReasonCode",
     "Receipt",

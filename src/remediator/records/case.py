@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
+from remediator.records.choice import Choice
 from remediator.records.event import (
     BundleWritten,
     CaseClosed,
     Event,
     FindingReported,
     FixDeclined,
+    PatchChosen,
     PatchProposed,
     ReproducerAccepted,
     ReproducerDeclined,
@@ -53,6 +55,7 @@ class Case(Record):
     acceptance: Acceptance | None = None
     unreproduced: dict[str, str] = {}
     """Who was asked for a reproducer and has none, with the reason."""
+    choice: Choice | None = None
     bundle_path: str = ""
     bundle_digest: str = ""
     closed: ReasonCode | None = None
@@ -82,26 +85,33 @@ class Case(Record):
     def best(self) -> tuple[Patch, Verdict] | None:
         """Return the patch that reached the highest level, with its verdict.
 
-        Among equals the smaller one wins, then the one of whose changed lines more were run, then the earlier one.
+        Among equals the smaller one wins, then the one of whose changed lines more were run, then the one that was chosen, then the
+        earlier one.
         """
+        chosen = self.choice.patch_id if self.choice else ""
+        return next((pair for pair in self._tied if pair[0].id == chosen), next(iter(self._tied), None))
+
+    @property
+    def equals(self) -> tuple[Patch, ...]:
+        """Return the patches that are worth as much as the best one, that one included, in the order of the attempts."""
+        return tuple(patch for patch, _ in self._tied)
+
+    @property
+    def _tied(self) -> list[tuple[Patch, Verdict]]:
         judged = {verdict.patch_id: verdict for verdict in self.verdicts}
         pairs = [(patch, judged[patch.id]) for patch in self.patches if patch.id in judged]
-        if not pairs:
-            return None
-        return max(
-            pairs,
-            key=lambda pair: (
-                pair[1].outcome == "verified",
-                -1 if pair[1].level is None else pair[1].level,
-                -pair[0].size,
-                _run_lines(pair[1]),
-            ),
-        )
+        most = max((_worth(*pair) for pair in pairs), default=None)
+        return [pair for pair in pairs if _worth(*pair) == most]
 
     @property
     def fixed(self) -> bool:
         """Return whether a patch is proven to the level that was required."""
         return any(verdict.sufficient for verdict in self.verdicts)
+
+
+def _worth(patch: Patch, verdict: Verdict) -> tuple[bool, int, int, int]:
+    level = -1 if verdict.level is None else int(verdict.level)
+    return verdict.outcome == "verified", level, -patch.size, _run_lines(verdict)
 
 
 def _run_lines(verdict: Verdict) -> int:
@@ -129,6 +139,8 @@ def _step(case: Case | None, event: Event) -> Case | None:
             changes = {"unreproduced": {**case.unreproduced, event.author: told}, "spend": case.spend + event.spend}
         case VerdictReached():
             changes = {"verdicts": (*case.verdicts, event.verdict), "spend": case.spend + event.spend}
+        case PatchChosen():
+            changes = {"choice": event.choice, "spend": case.spend + event.spend}
         case BundleWritten():
             changes = {"bundle_path": event.bundle_path, "bundle_digest": event.bundle_digest}
         case SubmissionAccepted():

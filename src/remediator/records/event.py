@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
+from remediator.records.choice import Choice
 from remediator.records.finding import Finding
 from remediator.records.patch import Declined, Patch, ReasonCode
 from remediator.records.record import Record
@@ -112,6 +113,14 @@ class VerdictReached(_CaseEvent):
     spend: Spend = Spend()
 
 
+class PatchChosen(_CaseEvent):
+    """Of several patches that are worth the same, one was taken."""
+
+    type: Literal["PatchChosen"] = "PatchChosen"
+    choice: Choice
+    spend: Spend = Spend()
+
+
 class BundleWritten(_CaseEvent):
     """The evidence of a case was sealed: everything that was tried, signed."""
 
@@ -146,6 +155,7 @@ Event = Annotated[
     | ReproducerDeclined
     | CheckDone
     | VerdictReached
+    | PatchChosen
     | BundleWritten
     | SubmissionAccepted
     | CaseClosed,

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
+
+_DEEPEST, _LONGEST_BITS = 64, 64
 
 
 class Record(BaseModel):
@@ -40,3 +44,28 @@ def canonical_json(value: object) -> bytes:
 def digest_of(data: bytes) -> str:
     """Return `sha256:<hex>` of the bytes."""
     return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def plain(value: object, *, deepest: int = _DEEPEST) -> Any:
+    """Return a stranger's value as plain JSON that anybody can write down again.
+
+    What JSON or its readers cannot hold becomes a text: numbers that are not finite or too large, and what is nested too deeply. Lone
+    surrogates are replaced.
+    """
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+        case int():
+            return value if value.bit_length() < _LONGEST_BITS else f"a whole number of {value.bit_length()} bits"
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case Mapping() | list() | tuple() if deepest <= 0:
+            return "nested too deeply"
+        case Mapping():
+            return {str(plain(key)): plain(inner, deepest=deepest - 1) for key, inner in value.items()}
+        case list() | tuple():
+            return [plain(inner, deepest=deepest - 1) for inner in value]
+        case _:
+            return plain(str(value)[:1000])

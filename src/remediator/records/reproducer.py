@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from remediator.records.record import Record, canonical_json, digest_of
 
 VARIANT, CONTROL = "test_variant", "test_control"
+ASSERTIONS = frozenset(("AssertionError", "Failed"))
+"""What an assertion raises: Python's own, and the one of pytest's `raises` and `fail`."""
 
 
 class Reproducer(Record):

@@ -12,6 +12,8 @@ from remediator.testing.llm_wire import Tokens, event, need, only, pieces
 
 _STOPS = {"end": "stop", "tools": "tool_calls", "length": "length", "refused": "content_filter"}
 
+_CARRIED = ("reasoning_content", "reasoning_details")
+
 
 class ChatWire:
     """OpenAI chat completions."""
@@ -41,7 +43,10 @@ class ChatWire:
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": canonical_json(call.arguments).decode()}}
             for call in reply.tool_calls
         ]
-        message = {"role": "assistant", "content": reply.text or None, **({"tool_calls": calls} if calls else {})}
+        carried = dict(reply.carried.get("chat", {}))
+        for call_id, extra in carried.pop("calls", {}).items():
+            next(call for call in calls if call["id"] == call_id)["extra_content"] = extra
+        message = {"role": "assistant", "content": reply.text or None, **carried, **({"tool_calls": calls} if calls else {})}
         return {
             "id": "chatcmpl-1", "object": "chat.completion", "model": model,
             "choices": [{"index": 0, "message": message, "finish_reason": _STOPS[reply.stop]}],
@@ -56,6 +61,8 @@ class ChatWire:
         head = {"id": document["id"], "object": "chat.completion.chunk", "model": document["model"]}
         choice = document["choices"][0]
         deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+        deltas += [{"reasoning_content": piece} for piece in pieces(choice["message"].get("reasoning_content", ""))]
+        deltas += [{"reasoning_details": [part]} for part in choice["message"].get("reasoning_details", [])]
         deltas += [{"content": piece} for piece in pieces(choice["message"]["content"] or "")]
         for index, call in enumerate(choice["message"].get("tool_calls", [])):
             function = call["function"]
@@ -94,10 +101,19 @@ def _tool(function: Mapping[str, Any]) -> ToolSpec:
 
 
 def _message(message: Mapping[str, Any]) -> Message:
-    only(message, "role", "content", "tool_calls", "tool_call_id")
+    only(message, "role", "content", "tool_calls", "tool_call_id", *_CARRIED)
+    carried = {name: message[name] for name in _CARRIED if name in message}
+    if signed := {call["id"]: call["extra_content"] for call in message.get("tool_calls", []) if "extra_content" in call}:
+        carried["calls"] = signed
     calls = tuple(
         ToolCall(id=call["id"], name=call["function"]["name"], arguments=json.loads(call["function"]["arguments"]))
         for call in message.get("tool_calls", [])
     )
     need(message["content"] is not None or calls, "content must be a string")
-    return Message(role=message["role"], text=message["content"] or "", tool_calls=calls, call_id=message.get("tool_call_id", ""))
+    return Message(
+        role=message["role"],
+        text=message["content"] or "",
+        tool_calls=calls,
+        call_id=message.get("tool_call_id", ""),
+        carried={"chat": carried} if carried else {},
+    )

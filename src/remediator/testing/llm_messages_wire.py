@@ -48,6 +48,7 @@ class MessagesWire:
         """Write a message."""
         content: list[dict[str, Any]] = [{"type": "text", "text": reply.text}] if reply.text else []
         content += [{"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments} for call in reply.tool_calls]
+        content = reply.carried.get("messages") or content
         return {
             "id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": content,
             "stop_reason": _STOPS[reply.stop], "stop_sequence": None,
@@ -63,6 +64,9 @@ class MessagesWire:
         start = {**document, "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}}
         found = [event({"type": "message_start", "message": start}, named=True), event({"type": "ping"}, named=True)]
         for index, block in enumerate(document["content"]):
+            if block["type"] in ("thinking", "redacted_thinking"):
+                found += _thought(index, block)
+                continue
             is_text = block["type"] == "text"
             empty = {**block, "text": ""} if is_text else {**block, "input": {}}
             found.append(event({"type": "content_block_start", "index": index, "content_block": empty}, named=True))
@@ -86,6 +90,16 @@ class MessagesWire:
         return {"type": "error", "error": {"type": kind, "message": message}}
 
 
+def _thought(index: int, block: Mapping[str, Any]) -> list[bytes]:
+    """Write thinking as it is streamed: its signature comes last; what was redacted comes whole."""
+    empty = {**block, "thinking": "", "signature": ""} if block["type"] == "thinking" else dict(block)
+    deltas = [{"type": "thinking_delta", "thinking": piece} for piece in pieces(block.get("thinking", ""))]
+    deltas += [{"type": "signature_delta", "signature": block["signature"]}] if block["type"] == "thinking" else []
+    events: list[dict[str, Any]] = [{"type": "content_block_start", "index": index, "content_block": empty}]
+    events += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas]
+    return [event(one, named=True) for one in (*events, {"type": "content_block_stop", "index": index})]
+
+
 def _text(block: Mapping[str, Any]) -> str:
     need(block["type"] == "text" and block["text"].strip(), "text content blocks must be non-empty")
     return str(block["text"])
@@ -103,4 +117,7 @@ def _user(blocks: list[dict[str, Any]]) -> list[Message]:
 
 def _assistant(blocks: list[dict[str, Any]]) -> list[Message]:
     calls = tuple(ToolCall(id=block["id"], name=block["name"], arguments=block["input"]) for block in blocks if block["type"] == "tool_use")
-    return [Message(role="assistant", text="".join(_text(block) for block in blocks if block["type"] != "tool_use"), tool_calls=calls)]
+    thoughts = [block for block in blocks if block["type"] in ("thinking", "redacted_thinking")]
+    need(all(block.get("signature") or block.get("data") for block in thoughts), "thinking: the signature is missing")
+    written = "".join(_text(block) for block in blocks if block["type"] != "tool_use" and block not in thoughts)
+    return [Message(role="assistant", text=written, tool_calls=calls, carried={"messages": blocks} if thoughts else {})]

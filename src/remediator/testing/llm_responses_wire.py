@@ -21,14 +21,22 @@ class ResponsesWire:
 
     def prompt(self, body: Mapping[str, Any]) -> Prompt:
         """Read a question; neighbouring items of the assistant are one message."""
-        only(body, "model", "max_output_tokens", "input", "stream", "store", "instructions", "tools", "temperature")
+        only(body, "model", "max_output_tokens", "input", "stream", "store", "include", "instructions", "tools", "temperature")
         need(body["store"] is False, "nothing may be stored")
         messages: list[Message] = []
         for item in body["input"]:
             message = _message(item)
-            if message.tool_calls and messages and messages[-1].role == "assistant":
-                before = messages.pop()
-                message = before.model_copy(update={"tool_calls": (*before.tool_calls, *message.tool_calls)})
+            before = messages[-1] if messages else message
+            bare = before.carried and not before.text and not before.tool_calls
+            if message.role == "assistant" and messages and before.role == "assistant" and (message.tool_calls or bare):
+                messages.pop()
+                thoughts = [*before.carried.get("responses", []), *message.carried.get("responses", [])]
+                message = Message(
+                    role="assistant",
+                    text=before.text + message.text,
+                    tool_calls=(*before.tool_calls, *message.tool_calls),
+                    carried={"responses": thoughts} if thoughts else {},
+                )
             messages.append(message)
         return Prompt(
             system=body.get("instructions", ""),
@@ -44,7 +52,8 @@ class ResponsesWire:
     def document(self, reply: Reply, model: str, tokens: Tokens) -> dict[str, Any]:
         """Write a response."""
         kind = {"type": "refusal", "refusal": reply.text} if reply.stop == "refused" else {"type": "output_text", "text": reply.text}
-        output: list[dict[str, Any]] = [{"type": "reasoning", "id": "rs_1", "summary": []}]
+        output: list[dict[str, Any]] = reply.carried.get("responses") or [{"type": "reasoning", "id": "rs_1", "summary": []}]
+        output = list(output)
         if reply.text:
             output.append({"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [kind]})
         output += [
@@ -94,6 +103,9 @@ def _message(item: Mapping[str, Any]) -> Message:
         case "function_call":
             call = ToolCall(id=item["call_id"], name=item["name"], arguments=json.loads(item["arguments"]))
             return Message(role="assistant", tool_calls=(call,))
+        case "reasoning":
+            need(item.get("encrypted_content"), f"Item '{item.get('id')}' not found: it was not stored")
+            return Message(role="assistant", carried={"responses": [dict(item)]})
         case "function_call_output":
             return Message(role="tool", call_id=item["call_id"], text=item["output"])
         case "message":

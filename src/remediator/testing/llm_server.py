@@ -159,7 +159,9 @@ class LlmServer:
         if self._honours_keys and key in self._stored:
             before, reply = self._stored[key]
             if before != question:
-                raise UsageError("the same Idempotency-Key came with another question")
+                place = next((at for at, (old, new) in enumerate(zip(before, question, strict=False)) if old != new), len(before))
+                differs = " / ".join(text[max(0, place - 80) : place + 80] for text in (before, question))
+                raise UsageError(f"the same Idempotency-Key came with another question: {differs}")
             return reply, reply
         outcome = self._script(asked)
         reply = outcome.reply if isinstance(outcome, Fault) else outcome

@@ -12,7 +12,7 @@ from remediator.evidence.bundle import BundleRef, read, write
 from remediator.evidence.keys import SigningKey, TrustedKeys
 from remediator.evidence.scrub import Scrubber
 from remediator.playbook import parse_playbook
-from remediator.records import CheckStatus, EvidenceLevel, Outcome, RecipeStep, SourceKind, Verdict
+from remediator.records import CheckStatus, Choice, EvidenceLevel, Outcome, RecipeStep, SourceKind, Verdict
 
 
 def test_folder_and_archive_read_back_as_what_was_written(world, ref):
@@ -160,6 +160,18 @@ def test_rejected_case_lists_its_attempts(world, tmp_path):
     assert bundle.attempts[0].verdict is not None
     assert bundle.attempts[0].verdict.reason == "tests-regressed"
     assert (ref.path / "attempts/1/patch.diff").is_file()
+
+
+def test_how_one_of_several_was_chosen_is_told_and_checked(world, tmp_path):
+    first, second = (attempt.patch.id for attempt in world.content.attempts)
+    choice = Choice(patch_id=second, among=(first, second), decided_by="first", detail="no key")
+    ref = write(tmp_path / "told", world.content._replace(choice=choice), world.key)
+
+    assert read(ref.path).choice == choice
+    assert read(write(tmp_path / "none", world.content, world.key).path).choice is None
+    for wrong in (choice.model_copy(update={"patch_id": first}), choice.model_copy(update={"among": (second, "p-other")})):
+        with pytest.raises(EvidenceError, match=r"choice\.json"):
+            write(tmp_path / "wrong", world.content._replace(choice=wrong), world.key)
 
 
 def test_base_archive_gives_back_every_file_and_is_checked_against_the_tree_id(world, ref):

@@ -30,6 +30,24 @@ WRONG = {
     "another weak hash": (HASH, 'hashlib.new("ripemd160", data).hexdigest()', 327, ""),
     "a keyed weak hash": (HASH, 'hmac.new(b"", data, "md5").hexdigest()', 327, "import hmac\n"),
     "a checksum": (HASH, "str(zlib.crc32(data))", 327, "import zlib\n"),
+    "a hash of a password that is said to protect nothing": (
+        HASH,
+        "hashlib.md5(data, usedforsecurity=False).hexdigest()\n\n\ndef store(user, password):\n    user.hash = digest(password)",
+        327,
+        "def f(password):\n    return hashlib.md5(password, usedforsecurity=False).hexdigest()\n",
+    ),
+    "a hash that is fed a secret": (
+        HASH,
+        "_feed(data)",
+        327,
+        "def _feed(secret):\n    h = hashlib.new('md5', usedforsecurity=False)\n    h.update(secret)\n    return h.hexdigest()\n",
+    ),
+    "a hash in a function for tokens": (
+        f"def digest(data):\n    return {HASH}",
+        "def digest(data):\n    return _token_digest(data)",
+        328,
+        "def _token_digest(data):\n    return hashlib.md5(data, **{'usedforsecurity': False}).hexdigest()\n",
+    ),
     "a digest cut short": (HASH, "hashlib.sha256(data).hexdigest()[:8]", 327, ""),
     "the time": ("random.randint(1, 10**9)", "int(time.time())", 330, "import time\n"),
     "another generator": ("random.randint(1, 10**9)", "random.Random().randint(1, 10**9)", 330, ""),
@@ -55,6 +73,12 @@ RIGHT = {
     ),
     "a query kept in a name": (SQL, 'query = "SELECT id FROM t" " WHERE name = ?"\n    cursor.execute(query, (name,))', 89, ""),
     "a strong hash": (HASH, "hashlib.sha256(data).hexdigest()", 327, ""),
+    "a checksum that protects nothing": (
+        HASH,
+        "_checksum(data)",
+        327,
+        "def _checksum(data):\n    return hashlib.blake2b(data, usedforsecurity=False).hexdigest()\n",
+    ),
     "a strong keyed hash": (HASH, "hmac.new(b'', data, hashlib.sha256).hexdigest()", 327, "import hmac\n"),
     "a secret number": ("random.randint(1, 10**9)", "secrets.randbelow(10**9) + 1", 330, "import secrets\n"),
     "certificates checked": (GET, "requests.get(url)", 295, ""),
@@ -82,3 +106,30 @@ async def test_a_flaw_traded_for_its_like_is_rejected(name, git, workspace_of, p
 async def test_a_sound_successor_passes(name, git, workspace_of, patch_of, finding_at) -> None:
     check = await _check(RIGHT[name], git, workspace_of, patch_of, finding_at)
     assert check.status is CheckStatus.passed, check
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "status", "noted"),
+    [
+        ("password_hash", "password", CheckStatus.failed, False),
+        ("digest", "user.password", CheckStatus.failed, False),
+        ("cached_password", "password", CheckStatus.failed, False),
+        ("reset_token", "seed", CheckStatus.failed, False),
+        ("signature", "body", CheckStatus.failed, False),
+        ("cache_key", "token", CheckStatus.passed, False),
+        ("etag", "body", CheckStatus.passed, False),
+        ("digest", "data", CheckStatus.passed, True),
+    ],
+)
+async def test_the_same_hash_with_another_word_is_a_fix_only_where_it_protects_nothing(
+    name: str, argument: str, status: CheckStatus, noted: bool, git, workspace_of, patch_of, finding_at
+) -> None:
+    old = f"import hashlib\n\n\ndef {name}({argument.partition('.')[0]}):\n    return hashlib.md5({argument}).hexdigest()\n"
+    new = old.replace(").hexdigest", ", usedforsecurity=False).hexdigest")
+    before = {"x.py": old.encode()}
+    finding = finding_at("x.py", 5, old.split("\n")[4], cwe=(327,))
+    diff = git.diff(git.tree(before), git.tree({"x.py": new.encode()}))
+    check = await GuardsVerifier().verify(finding, patch_of(diff), workspace_of(before, diff))
+    assert check.status is status, check
+    assert check.reason == ("same-weakness" if status is CheckStatus.failed else "")
+    assert any(note["code"] == "same-weakness" for note in check.evidence["notes"]) is noted

@@ -33,6 +33,8 @@ def run(red: tuple[str, ...] = (), *, problems: tuple[str, ...] = ()) -> TestRun
 
 
 GREEN, RED = run(), run((X,))
+ERROR = TestRun(complete=True, results={X: TestOutcome.error}, raised={X: "ImportError"})
+SEEN = (GREEN, GREEN, GREEN, GREEN, RED)  # three times the patch, then the patch written anew and a twin of the base
 
 
 async def judged(tmp_path: Path, verifier, probed, *, accepted=(ACCEPTED,), tree=FIXED, reproducer=REPRODUCER, models=None):
@@ -45,18 +47,36 @@ async def judged(tmp_path: Path, verifier, probed, *, accepted=(ACCEPTED,), tree
 @pytest.mark.parametrize(
     ("probed", "status", "reason"),
     [
-        ([GREEN, GREEN, GREEN, RED, RED], CheckStatus.passed, ""),
+        ([*SEEN, RED, RED], CheckStatus.passed, ""),
         ([RED, RED, RED], CheckStatus.failed, "still-vulnerable"),
         ([GREEN, RED, GREEN], CheckStatus.inconclusive, "flaky"),
         ([GREEN, run(problems=("truncated",))], CheckStatus.inconclusive, "truncated"),
-        ([GREEN, GREEN, GREEN, RED, GREEN], CheckStatus.inconclusive, "unneeded-hunk"),
-        ([GREEN, GREEN, GREEN, run((V,)), run((V,))], CheckStatus.passed, ""),
-        ([GREEN, GREEN, GREEN, run((C,)), RED], CheckStatus.inconclusive, "unneeded-hunk"),
-        ([GREEN, GREEN, GREEN, TestRun(complete=False, problems=("no-tests",)), RED], CheckStatus.inconclusive, "unneeded-hunk"),
+        ([*SEEN, RED, GREEN], CheckStatus.inconclusive, "unneeded-hunk"),
+        ([*SEEN, run((V,)), run((V,))], CheckStatus.passed, ""),
+        ([*SEEN, run((C,)), RED], CheckStatus.inconclusive, "unneeded-hunk"),
+        ([*SEEN, TestRun(complete=False, problems=("no-tests",)), RED], CheckStatus.inconclusive, "unneeded-hunk"),
     ],
 )
 async def test_the_reproducer_decides(tmp_path: Path, probed: list[TestRun], status: CheckStatus, reason: str) -> None:
     check, _ = await judged(tmp_path, ReproducerVerifier(), probed)
+    assert (check.status, check.reason) == (status, reason), check.summary
+
+
+@pytest.mark.parametrize(
+    ("probed", "status", "reason"),
+    [
+        ([RED, RED], CheckStatus.inconclusive, "form-dependent"),
+        ([RED, GREEN, RED, RED, RED], CheckStatus.passed, ""),
+        ([run(problems=("oom",))], CheckStatus.inconclusive, "twin-unclear"),
+        ([GREEN, GREEN], CheckStatus.inconclusive, "marker-only"),
+        ([GREEN, ERROR, GREEN], CheckStatus.inconclusive, "marker-only"),
+        ([GREEN, ERROR, RED, RED, RED], CheckStatus.passed, ""),
+        ([GREEN, ERROR, ERROR, ERROR], CheckStatus.inconclusive, "twin-unclear"),
+        ([GREEN, ERROR, ERROR, RED, RED, RED], CheckStatus.passed, ""),
+    ],
+)
+async def test_twins_tell_behaviour_from_text(tmp_path: Path, probed: list[TestRun], status: CheckStatus, reason: str) -> None:
+    check, _ = await judged(tmp_path, ReproducerVerifier(), [GREEN, GREEN, GREEN, *probed])
     assert (check.status, check.reason) == (status, reason), check.summary
 
 
@@ -74,8 +94,8 @@ async def test_one_that_was_not_red_on_the_base_shows_nothing(tmp_path: Path) ->
 
 
 async def test_each_hunk_is_taken_back_alone(tmp_path: Path) -> None:
-    _, workspace = await judged(tmp_path, ReproducerVerifier(), [GREEN, GREEN, GREEN, RED, RED])
-    without = [edits["a.py"].decode() for _, edits in workspace.probes if edits]
+    _, workspace = await judged(tmp_path, ReproducerVerifier(), [*SEEN, RED, RED])
+    without = [edits["a.py"].decode() for _, edits in workspace.probes[len(SEEN) :]]
     assert without == [
         BASE["a.py"].replace("line30 = 30\n", "line30 = 33\n"),
         BASE["a.py"].replace("line2 = 2\n", "line2 = 22\n"),

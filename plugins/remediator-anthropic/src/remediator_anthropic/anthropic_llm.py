@@ -35,6 +35,8 @@ class AnthropicLlm(HttpLlm):
 
     def path(self) -> str:
         """Return the path below `base_url`."""
+        if self.base_url.endswith("/v1/messages"):
+            return ""
         return "messages" if self.base_url.endswith("/v1") else "v1/messages"
 
     def key_headers(self, key: str) -> Mapping[str, str]:

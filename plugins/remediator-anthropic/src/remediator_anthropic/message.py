@@ -8,9 +8,10 @@ from typing import Any
 from remediator.contracts import ToolCall
 from remediator.llm import Answer, TryAgainError, Usage
 from remediator.llm.answer import count, finished
-from remediator.llm.answer_json import inner, objects, read_arguments, text
+from remediator.llm.answer_json import clean, inner, objects, read_arguments, text
 from remediator.records.record import canonical_json
 
+THINKING = ("thinking", "redacted_thinking")
 _STOPS = {"tool_use": "tools", "max_tokens": "length", "model_context_window_exceeded": "length", "refusal": "refused"}
 
 
@@ -53,7 +54,25 @@ def answer_of(document: Mapping[str, Any]) -> Answer:
         call for block in blocks if block.get("type") == "tool_use" and (call := _call(block, cut=stop == "length" and block is blocks[-1]))
     ]
     reply = finished(written, calls, stop, text(document.get("model")))
+    if any(block.get("type") in THINKING for block in blocks):
+        reply = reply.model_copy(update={"carried": {"messages": _carried(blocks, calls)}})
     return Answer(reply, _usage(inner(document, "usage")), len(canonical_json(blocks)))
+
+
+def _carried(blocks: Sequence[Mapping[str, Any]], calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
+    """Return the blocks that go back as they came, in their order: thinking is signed, and may stand between texts and calls."""
+    told = {call.id: call for call in calls}
+    kept: list[dict[str, Any]] = []
+    for block in blocks:
+        kind = block.get("type")
+        # Thinking without a signature was cut, or is of a server that does not check it: neither may be sent.
+        if (kind == "thinking" and block.get("signature")) or kind == "redacted_thinking":
+            kept.append(clean(dict(block)))
+        elif kind == "text" and text(block.get("text")).strip():
+            kept.append({"type": "text", "text": text(block.get("text"))})
+        elif kind == "tool_use" and (call := told.get(text(block.get("id")))):
+            kept.append({"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments})
+    return kept
 
 
 def _grow(block: dict[str, Any], delta: Mapping[str, Any]) -> None:
@@ -65,6 +84,8 @@ def _grow(block: dict[str, Any], delta: Mapping[str, Any]) -> None:
         block["input"] = (before if isinstance(before, str) else "") + text(delta.get("partial_json"))
     elif kind == "thinking_delta":
         block["thinking"] = text(block.get("thinking")) + text(delta.get("thinking"))
+    elif kind == "signature_delta":
+        block["signature"] = text(block.get("signature")) + text(delta.get("signature"))
 
 
 def _call(block: Mapping[str, Any], *, cut: bool) -> ToolCall | None:
@@ -87,4 +108,6 @@ def _usage(usage: Mapping[str, Any]) -> Usage | None:
     fresh, output = count(usage, "input_tokens"), count(usage, "output_tokens")
     if fresh is None or output is None:
         return None
+    if not fresh and not count(usage, "cache_read_input_tokens") and not count(usage, "cache_creation_input_tokens"):
+        return None  # no question is empty: a gateway that does not count says 0
     return Usage(fresh, count(usage, "cache_read_input_tokens") or 0, count(usage, "cache_creation_input_tokens") or 0, output)

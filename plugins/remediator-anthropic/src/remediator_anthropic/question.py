@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from remediator.contracts import Message, Prompt
+from remediator_anthropic.message import THINKING
 
 _KEPT = {"type": "ephemeral"}
 
@@ -24,7 +25,7 @@ def question_of(prompt: Prompt, model: str, *, stream: bool, cache: bool) -> dic
         question["temperature"] = prompt.temperature
     if cache:
         for blocks in (question.get("system"), messages[-1]["content"] if messages else None):
-            if blocks:
+            if blocks and blocks[-1]["type"] not in THINKING:
                 blocks[-1]["cache_control"] = _KEPT
     return question
 
@@ -47,5 +48,8 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
     written: list[dict[str, Any]] = [{"type": "text", "text": message.text}] if message.text.strip() else []
     if message.role == "tool":
         return [{"type": "tool_result", "tool_use_id": message.call_id, "content": written}]
+    carried = message.carried.get("messages")
+    if message.role == "assistant" and isinstance(carried, list) and carried:
+        return [dict(block) for block in carried]
     calls = [{"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments} for call in message.tool_calls]
     return [*written, *calls]

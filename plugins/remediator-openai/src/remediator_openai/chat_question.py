@@ -32,10 +32,17 @@ def question_of(prompt: Prompt, model: str, limit_field: str, *, stream: bool, s
 def _message(message: Message) -> dict[str, Any]:
     if message.role == "tool":
         return {"role": "tool", "tool_call_id": message.call_id, "content": message.text}
+    carried: dict[str, Any] = dict(message.carried.get("chat") or {}) if message.role == "assistant" else {}
+    signed = carried.pop("calls", {})
     if not message.tool_calls:
-        return {"role": message.role, "content": message.text}
+        return {"role": message.role, "content": message.text, **carried}
     calls = [
-        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": canonical_json(call.arguments).decode()}}
+        {
+            "id": call.id,
+            "type": "function",
+            "function": {"name": call.name, "arguments": canonical_json(call.arguments).decode()},
+            **({"extra_content": signed[call.id]} if call.id in signed else {}),
+        }
         for call in message.tool_calls
     ]
-    return {"role": message.role, "content": message.text or None, "tool_calls": calls}
+    return {"role": message.role, "content": message.text or None, "tool_calls": calls, **carried}

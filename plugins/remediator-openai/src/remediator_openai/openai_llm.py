@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -15,11 +16,21 @@ from remediator_openai.chat_question import question_of
 HOSTED = "https://api.openai.com/v1"
 
 
+def path_below(base_url: str, path: str) -> str:
+    """Return the path below an address that may be a bare host, end in its version, or be the whole address already."""
+    below = urlsplit(base_url).path.strip("/")
+    if below.endswith(path):
+        return ""
+    return path if below else f"v1/{path}"
+
+
 class OpenaiLlm(HttpLlm):
     """Asks by chat completions, streamed: the hosted service, or any compatible server by its `base_url`."""
 
     name: ClassVar[str] = "openai"
     default_url: ClassVar[str] = HOSTED
+    dispensable: ClassVar[Mapping[str, tuple[str, ...]]] = {"temperature": ("temperature",), "stream_options": ("stream_options",)}
+    renamed: ClassVar[Mapping[str, str]] = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 
     limit_field: Literal["", "max_tokens", "max_completion_tokens"] = Field(
         default="", description="How the server calls the limit; empty: the new name for the hosted service, `max_tokens` for others."
@@ -28,7 +39,7 @@ class OpenaiLlm(HttpLlm):
 
     def path(self) -> str:
         """Return the path below `base_url`."""
-        return "chat/completions"
+        return path_below(self.base_url, "chat/completions")
 
     def key_headers(self, key: str) -> Mapping[str, str]:
         """Return the header that carries the key."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from remediator.contracts import Prompt
 from remediator.llm import Answer, HttpLlm
-from remediator_openai.openai_llm import HOSTED
+from remediator_openai.openai_llm import HOSTED, path_below
 from remediator_openai.response_answer import answer_of, document_of, is_last
 from remediator_openai.response_question import question_of
 
@@ -17,10 +17,14 @@ class OpenaiResponsesLlm(HttpLlm):
 
     name: ClassVar[str] = "openai-responses"
     default_url: ClassVar[str] = HOSTED
+    dispensable: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "temperature": ("temperature",),
+        "include": ("include", "encrypted content", "encrypted_content"),
+    }
 
     def path(self) -> str:
         """Return the path below `base_url`."""
-        return "responses"
+        return path_below(self.base_url, "responses")
 
     def key_headers(self, key: str) -> Mapping[str, str]:
         """Return the header that carries the key."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from remediator.llm import Answer, TryAgainError, Usage
 from remediator.llm.answer import count, finished
-from remediator.llm.answer_json import inner, objects, text
+from remediator.llm.answer_json import clean, inner, objects, text
 from remediator.llm.failure import refusal_in
 from remediator.records.record import canonical_json
 from remediator_openai.chat_answer import call_of
@@ -48,7 +48,15 @@ def answer_of(document: Mapping[str, Any], *, turn: int) -> Answer:
     refusal = "".join(text(part.get("refusal")) for part in parts)
     written = "".join(text(part.get("text")) for part in parts)
     reply = finished(written or refusal, calls, "refused" if refusal else stop, text(document.get("model")))
+    thoughts = [_kept(item) for item in items if item.get("type") == "reasoning" and text(item.get("encrypted_content"))]
+    if thoughts:
+        reply = reply.model_copy(update={"carried": {"responses": thoughts}})
     return Answer(reply, _usage(inner(document, "usage")), len(canonical_json(items)))
+
+
+def _kept(item: Mapping[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = clean({name: item[name] for name in ("type", "id", "summary", "encrypted_content") if name in item})
+    return {"summary": [], **kept}
 
 
 def _stop(document: Mapping[str, Any]) -> str:
@@ -64,7 +72,7 @@ def _stop(document: Mapping[str, Any]) -> str:
 
 def _usage(usage: Mapping[str, Any]) -> Usage | None:
     sent, output = count(usage, "input_tokens"), count(usage, "output_tokens")
-    if sent is None or output is None:
-        return None
+    if not sent or output is None:
+        return None  # no question is empty: a gateway that does not count says 0
     read = min(count(inner(usage, "input_tokens_details"), "cached_tokens") or 0, sent)
     return Usage(fresh=sent - read, read=read, output=output)

@@ -17,6 +17,8 @@ def question_of(prompt: Prompt, model: str, *, stream: bool) -> dict[str, Any]:
         "input": [item for message in prompt.messages for item in _items(message)],
         "stream": stream,
         "store": False,
+        # What is not stored there has to come along: without its thoughts a reasoning model loses the thread between two tool calls.
+        "include": ["reasoning.encrypted_content"],
     }
     if prompt.system:
         question["instructions"] = prompt.system
@@ -34,6 +36,8 @@ def _items(message: Message) -> Iterator[dict[str, Any]]:
     if message.role == "tool":
         yield {"type": "function_call_output", "call_id": message.call_id, "output": message.text}
         return
+    if message.role == "assistant":
+        yield from message.carried.get("responses") or ()
     if message.text or not message.tool_calls:
         yield {"role": message.role, "content": message.text}
     for call in message.tool_calls:

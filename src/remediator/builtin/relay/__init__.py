@@ -10,12 +10,12 @@ import asyncio
 import base64
 import json
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from importlib import resources
 from typing import NamedTuple
 
 from remediator.contracts import ExecStatus, Sandbox
-from remediator.errors import SandboxError, SandboxLostError
+from remediator.errors import LlmError, RemediatorError, SandboxError, SandboxLostError
 
 _PYTHON = "/usr/bin/python3"
 _START_SECONDS, _TAKE_SECONDS = 20.0, 30.0
@@ -51,13 +51,19 @@ class Relay:
         self.port = 20_000 + secrets.randbelow(20_000)
 
     async def serve(self, seconds: float, ready: asyncio.Event) -> None:
-        """Serve until cancelled, or until the sandbox is gone. Requests are answered one after the other."""
-        async with asyncio.TaskGroup() as group:
-            server = group.create_task(self._observe("serve", str(self.port), seconds=seconds))
-            await self._until_ready()
-            ready.set()
-            while not server.done():
-                await self._one()
+        """Serve until cancelled, or until the server's time is over. Requests are answered one after the other.
+
+        Raises what the handler raises, SandboxError and its kinds; never a group of them.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                server = group.create_task(self._observe("serve", str(self.port), seconds=seconds))
+                await self._until_ready()
+                ready.set()
+                while not server.done():
+                    await self._one()
+        except ExceptionGroup as failed:
+            raise cause_of(failed) from failed
 
     async def _until_ready(self) -> None:
         for _ in range(int(_START_SECONDS / 0.2)):
@@ -93,3 +99,21 @@ class Relay:
         if result.status is not ExecStatus.exited:
             raise SandboxLostError(f"the relay ended with {result.status}")
         return result.stdout
+
+
+def cause_of(failed: ExceptionGroup[Exception]) -> Exception:
+    """Return the one error that the others came from: a bug first, then what a model's answer ended, then a sandbox's end."""
+    flat = list(_flat(failed))
+    return min(flat, key=lambda error: (isinstance(error, RemediatorError), not isinstance(error, LlmError), not _is_cause(error)))
+
+
+def _flat(failed: ExceptionGroup[Exception]) -> Iterator[Exception]:
+    for error in failed.exceptions:
+        if isinstance(error, ExceptionGroup):
+            yield from _flat(error)
+        else:
+            yield error
+
+
+def _is_cause(error: Exception) -> bool:
+    return not isinstance(error, SandboxLostError)

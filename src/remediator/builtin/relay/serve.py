@@ -2,17 +2,19 @@
 
 import base64
 import http.server
+import itertools
 import json
 import os
 import socketserver
 import sys
+import threading
 import time
 
 FOLDER, PORT = sys.argv[1], int(sys.argv[2])
 MOST_BYTES, MOST_WAITING = 16 * 1024 * 1024, 16
 os.umask(0o077)
 os.mkdir(FOLDER)
-count = 0
+numbers, one_at_a_time = itertools.count(1), threading.Lock()  # two requests under one name would get each other's answers
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -31,12 +33,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(self.rfile.read(int(length)))
 
     def answer(self, body):
-        global count
         if len(os.listdir(FOLDER)) > MOST_WAITING:
             self.send_error(503)
             return
-        count += 1
-        name = str(count)
+        with one_at_a_time:
+            name = str(next(numbers))
         request = {"id": name, "method": self.command, "path": self.path[:500], "body": base64.b64encode(body).decode("ascii")}
         put(f"{FOLDER}/{name}.ask", json.dumps(request).encode("ascii"))
         path = f"{FOLDER}/{name}.answer"

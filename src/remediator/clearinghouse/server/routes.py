@@ -121,7 +121,7 @@ ROUTES: tuple[Route, ...] = (
         lasting=True,
     ),
     _list("/v1/leases", "Who scans what at the moment.", reads.leases, answers.Lease, *_PAGE, "project"),
-    Route("GET", "/v1/opt-outs", "Projects that want no scans.", reads.opt_outs, scopes=ANY, query=_PAGE, listed=True),
+    _list("/v1/opt-outs", "Projects that want no scans.", reads.opt_outs, answers.OptOut, *_PAGE),
     _read("/v1/epoch", "The present key for claim-checks.", reads.epoch, None, SUBMIT),
     _read("/v1/status/{id}", "How far something came.", reads.status, answers.Answer),
     _read("/v1/organisations/me", "Who the token makes you.", reads.me, None),

@@ -31,6 +31,7 @@ from remediator.clearinghouse.wire.answers import (
     Lease,
     LedgerEntry,
     Opening,
+    OptOut,
     Published,
     SignedHead,
     Validation,
@@ -261,7 +262,7 @@ class Store(People):
         async with self._database.reading() as connection:
             return await reading.lease_rows(connection, project, cursor, limit, self._clock())
 
-    async def opt_outs(self, caller: Caller, cursor: str = "", limit: int = 50) -> Page[dict[str, Any]]:
+    async def opt_outs(self, caller: Caller, cursor: str = "", limit: int = 50) -> Page[OptOut]:
         """Return the projects that are not to be scanned."""
         table = schema.opt_outs.c
         live = (table.until.is_(None)) | (table.until > micros(self._clock()))
@@ -270,12 +271,12 @@ class Store(People):
             rows = (await connection.execute(query)).mappings().all()
         shown = rows[: max(1, min(limit, 200))]
         items = [
-            {
-                "project": row["project"],
-                "contact": row["contact"],
-                "reason": row["reason"],
-                "until": None if row["until"] is None else moment(row["until"]).isoformat(),
-            }
+            OptOut(
+                project=row["project"],
+                contact=row["contact"],
+                reason=row["reason"],
+                until=None if row["until"] is None else moment(row["until"]),
+            )
             for row in shown
         ]
         return Page(items, shown[-1]["project"] if len(rows) > len(shown) else "")

@@ -245,5 +245,14 @@ class Organisation(Record):
     disabled: bool = False
 
 
+class OptOut(Record):
+    """A project whose maintainer wants no scans. `until` None is until it is withdrawn."""
+
+    project: str
+    contact: str
+    reason: str = ""
+    until: AwareDatetime | None = None
+
+
 Flaw.model_rebuild()
 FeedPage.model_rebuild()

@@ -6,6 +6,8 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 
+from remediator.recipe.python.child_reads import child_reads, made_up_names
+
 _MOST_BYTES = 200_000
 _NAME = re.compile(r"test_[a-z0-9_]{1,60}\.py")
 # What reads source or byte code instead of running it, or reaches into the runner that reports.
@@ -44,10 +46,16 @@ def problem_of(files: Mapping[str, str]) -> str | None:
             tree = ast.parse(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             return f"{name} does not parse: {error}"
-        if (found := next(_problems(tree), None)) is not None:
+        if (found := next(_all_problems(tree), None)) is not None:
             return f"{name}: {found}"
         tests += sum(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test") for node in ast.walk(tree))
     return None if tests else "there is no test function"
+
+
+def _all_problems(tree: ast.AST) -> Iterator[str]:
+    yield from _problems(tree)
+    for line, told in (*child_reads(tree), *made_up_names(tree, _READERS, {*_CALLS, "open"}, _ATTRIBUTES)):
+        yield f"line {line}: {told}"
 
 
 def _problems(tree: ast.AST) -> Iterator[str]:

@@ -11,6 +11,7 @@ from remediator.builtin.guards.python.awareness import awareness
 from remediator.builtin.guards.python.built_query import built_query
 from remediator.builtin.guards.python.capabilities import capabilities
 from remediator.builtin.guards.python.deleted_features import deleted_features
+from remediator.builtin.guards.python.denied_security import denied_security
 from remediator.builtin.guards.python.dependencies import dependencies
 from remediator.builtin.guards.python.disguises import computed_callees, disguised_calls, disguised_values
 from remediator.builtin.guards.python.lost_sink import lost_sink
@@ -39,6 +40,7 @@ def judge_python(pair: FilePair, finding: Finding, project: ProjectModules) -> I
     yield from lost_sink(before, after, finding, pair.path, project)
     yield from built_query(before, after, finding, pair.path)
     yield from fresh(same_weakness(before, finding), same_weakness(after, finding), added, pair.path)
+    yield from fresh(denied_security(before, finding), denied_security(after, finding), added, pair.path)
     yield from fresh(unreachable(before, ()), unreachable(after, added), added, pair.path)
     yield from fresh(swallowed_errors(before), swallowed_errors(after), added, pair.path)
     yield from signatures(before, after, pair.path)

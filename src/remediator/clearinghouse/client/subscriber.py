@@ -1,0 +1,179 @@
+"""What an operator pulled: on this machine, checked once when it came, matched here as often as wanted."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from fcntl import LOCK_EX, LOCK_NB, flock
+from pathlib import Path
+
+from pydantic import AwareDatetime, Field
+
+from remediator.artefacts import private_folder, read_regular, write_atomically
+from remediator.clearinghouse.client.http import Clearinghouse
+from remediator.clearinghouse.client.witness import advanced, check_entry, check_published, proven
+from remediator.clearinghouse.wire.answers import FeedEntry, Published, SignedHead
+from remediator.errors import EvidenceError, StateError, UsageError
+from remediator.records.record import Record
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}\Z")
+_FIX = re.compile(r"fix-[0-9a-f]{24}\Z")
+_MOST_BYTES = 64 * 1024 * 1024
+
+
+class Subscription(Record):
+    """Where is pulled from, and how far that came."""
+
+    name: str
+    url: str
+    token: str
+    """Where the token is kept: `env:NAME`, `keyring:SERVICE/USER` or `cmd:PROGRAM`."""
+    trust: str
+    cursor: int = 0
+    head: SignedHead | None = None
+    pulled_at: AwareDatetime | None = None
+    sequence: int = 0
+    """Of the last air-gap bundle that was imported."""
+
+
+class Pulled(Record):
+    """What one pull brought."""
+
+    name: str
+    new: tuple[str, ...] = ()
+    withdrawn: tuple[str, ...] = ()
+    fixes: int = 0
+    ledger_size: int = 0
+    cursor: int = 0
+
+
+class Kept(Record):
+    """One fix on this machine. A withdrawn one stays, so that whoever applied it is told."""
+
+    published: Published
+    kind: str
+    """published, superseded or revoked."""
+    at: AwareDatetime
+    history: tuple[FeedEntry, ...] = Field(default=())
+
+
+class Subscriber:
+    """The folder of one subscription."""
+
+    def __init__(self, state: Path, name: str) -> None:
+        if not _NAME.match(name):
+            raise UsageError(f"{name[:80]!r} is no name for a subscription", hint="letters, digits, dot, dash and underscore")
+        self.folder = state / "subscriptions" / name
+        self._name = name
+
+    @staticmethod
+    def names(state: Path) -> list[str]:
+        """Return the names of all subscriptions."""
+        return sorted(path.parent.name for path in (state / "subscriptions").glob("*/subscription.json"))
+
+    def begin(self, url: str, token: str, trust: str) -> Subscription:
+        """Subscribe; one that is there already keeps how far it came. Raises UsageError where its ledger is another."""
+        private_folder(self.folder)
+        with self._locked():
+            if (self.folder / "subscription.json").exists():
+                before = self.read()
+                if before.trust != trust:
+                    raise UsageError(
+                        f"{self._name} trusts {before.trust}", hint="another ledger is another subscription: choose another --name"
+                    )
+                made = before.model_copy(update={"url": url, "token": token})
+            else:
+                made = Subscription(name=self._name, url=url, token=token, trust=trust)
+            self._write(made)
+        return made
+
+    def read(self) -> Subscription:
+        """Return the subscription. Raises UsageError where there is none."""
+        path = self.folder / "subscription.json"
+        if not path.exists():
+            raise UsageError(f"no subscription {self._name!r}", hint="remediator subscribe URL --trust SHA256:… --token env:NAME")
+        try:
+            return Subscription.from_json(read_regular(path, limit_bytes=_MOST_BYTES))
+        except (OSError, ValueError) as error:
+            raise StateError(f"{path} is damaged", hint="move its folder away and subscribe anew") from error
+
+    def kept(self) -> list[Kept]:
+        """Return every fix that was pulled."""
+        found = []
+        for path in sorted((self.folder / "fixes").glob("fix-*.json")):
+            try:
+                found.append(Kept.from_json(read_regular(path, limit_bytes=_MOST_BYTES)))
+            except (OSError, ValueError) as error:
+                raise StateError(f"{path} is damaged", hint="remove it, set `cursor` in subscription.json to 0, and pull again") from error
+        return found
+
+    async def pull(self, clearinghouse: Clearinghouse) -> Pulled:
+        """Fetch what was let out since the last pull.
+
+        Nothing of a page is written before all of it was checked; killed in the middle, the next pull goes on from the last whole page.
+        Raises EvidenceError where the ledger was rewritten or rolled back, or something is not as it recorded it.
+        """
+        private_folder(self.folder / "fixes")
+        new: list[str] = []
+        withdrawn: list[str] = []
+        with self._locked():
+            told = self.read()
+            more = True
+            while more:
+                page = await clearinghouse.feed(told.cursor)
+                head = await advanced(clearinghouse, told.head, page.head)
+                for entry in page.entries:
+                    if entry.cursor <= told.cursor:
+                        raise EvidenceError("the feed went backwards", hint="tell the operator of the clearinghouse")
+                    kept = await self._checked(clearinghouse, head, entry)
+                    write_atomically(self._path(entry.fix_id), kept.model_dump_json().encode())
+                    (withdrawn if kept.kind != "published" else new).append(entry.fix_id)
+                    told = told.model_copy(update={"cursor": entry.cursor})
+                # Beyond our sight there may be lines for others: the cursor says how far we looked.
+                told = told.model_copy(update={"cursor": max(told.cursor, page.next), "head": head, "pulled_at": datetime.now(UTC)})
+                self._write(told)
+                more = page.more
+        size = told.head.head.size if told.head else 0
+        fixes = len(list((self.folder / "fixes").glob("fix-*.json")))
+        gone = set(withdrawn)
+        fresh = tuple(each for each in dict.fromkeys(new) if each not in gone)
+        return Pulled(
+            name=told.name, new=fresh, withdrawn=tuple(dict.fromkeys(withdrawn)), fixes=fixes, ledger_size=size, cursor=told.cursor
+        )
+
+    async def _checked(self, clearinghouse: Clearinghouse, head: SignedHead, feed: FeedEntry) -> Kept:
+        entry, opening, path = await proven(clearinghouse, head, feed)
+        recorded = check_entry(head, entry, opening, path, feed)
+        file = self._path(feed.fix_id)
+        before = Kept.from_json(read_regular(file, limit_bytes=_MOST_BYTES)) if file.exists() else None
+        published = await clearinghouse.published(feed.fix_id)
+        if feed.kind == "published":
+            check_published(published, recorded)
+        elif before is not None and before.published.patch != published.patch:
+            raise EvidenceError(f"{feed.fix_id} was withdrawn with another patch than it was let out with")
+        history = (*(before.history if before else ()), feed)
+        return Kept(published=published, kind=feed.kind, at=feed.at, history=history)
+
+    def _path(self, fix_id: str) -> Path:
+        if not _FIX.match(fix_id):
+            raise EvidenceError(f"{fix_id[:60]!r} is no id of a fix")
+        return self.folder / "fixes" / f"{fix_id}.json"
+
+    def _write(self, told: Subscription) -> None:
+        write_atomically(self.folder / "subscription.json", json.dumps(told.as_json(), indent=1).encode())
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        descriptor = os.open(self.folder / ".lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                flock(descriptor, LOCK_EX | LOCK_NB)
+            except BlockingIOError as error:
+                raise StateError(f"another process is pulling {self._name}", hint="wait until it is done") from error
+            yield
+        finally:
+            os.close(descriptor)

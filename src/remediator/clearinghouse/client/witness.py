@@ -1,0 +1,75 @@
+"""Remembers what a ledger looked like, and refuses one whose history was rewritten or cut since."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from remediator.clearinghouse.client.http import Clearinghouse
+from remediator.clearinghouse.wire import merkle
+from remediator.clearinghouse.wire.answers import FeedEntry, LedgerEntry, Opening, Published, SignedHead
+from remediator.clearinghouse.wire.envelope import head_is_signed
+from remediator.errors import EvidenceError
+from remediator.evidence.keys import PublicKey
+from remediator.records.patch import Patch
+from remediator.records.record import canonical_json
+
+_HINT = "pull nothing from it before its operator explains, by another way"
+
+
+async def advanced(clearinghouse: Clearinghouse, last: SignedHead | None, head: SignedHead) -> SignedHead:
+    """Return the head, once it is signed by the trusted key and goes on from the last one seen. Raises EvidenceError."""
+    check_head(head, clearinghouse.ledger_key)
+    if last is None:
+        return head
+    if head.head.size < last.head.size:
+        raise EvidenceError(f"the ledger had {last.head.size} entries, and now has {head.head.size}: it was rolled back", hint=_HINT)
+    if last.head.size == 0:
+        return head
+    path = [] if head.head.size == last.head.size else await clearinghouse.consistency(last.head.size, head.head.size)
+    before, after = bytes.fromhex(last.head.root), bytes.fromhex(head.head.root)
+    if not merkle.consistent(last.head.size, before, head.head.size, after, path):
+        raise EvidenceError("the ledger does not go on from what it was at the last pull: its history was rewritten", hint=_HINT)
+    return head
+
+
+def check_head(head: SignedHead, key: PublicKey) -> None:
+    """Raise EvidenceError where a head is not signed by the key."""
+    if not head_is_signed(head, key):
+        raise EvidenceError(f"the ledger's head is not signed by {key.keyid}", hint=_HINT)
+
+
+async def proven(clearinghouse: Clearinghouse, head: SignedHead, feed: FeedEntry) -> tuple[LedgerEntry, Opening, list[bytes]]:
+    """Return the ledger's entry behind a line of the feed with its opening and proof, all checked. Raises EvidenceError."""
+    openings = [each for each in await clearinghouse.openings(feed.fix_id) if each.index == feed.ledger_index]
+    if not openings:
+        raise EvidenceError(
+            f"the ledger's entry {feed.ledger_index} is not opened: nothing shows what {feed.fix_id} was let out as", hint=_HINT
+        )
+    entry = await clearinghouse.entry(feed.ledger_index)
+    path = await clearinghouse.inclusion(feed.ledger_index, head.head.size)
+    check_entry(head, entry, openings[0], path, feed)
+    return entry, openings[0], path
+
+
+def check_entry(head: SignedHead, entry: LedgerEntry, opening: Opening, path: list[bytes], feed: FeedEntry) -> dict[str, Any]:
+    """Return the object that the ledger recorded. Raises EvidenceError where anything does not fit."""
+    leaf = merkle.leaf_hash(canonical_json(entry.as_json()))
+    if entry.index != feed.ledger_index or not merkle.included(leaf, entry.index, head.head.size, path, bytes.fromhex(head.head.root)):
+        raise EvidenceError(f"the entry {feed.ledger_index} is not in the ledger", hint=_HINT)
+    committed = hashlib.sha256(bytes.fromhex(opening.nonce) + opening.object.encode()).hexdigest()
+    if committed != entry.commitment or opening.kind != entry.kind or entry.kind != feed.kind:
+        raise EvidenceError(f"the ledger's entry {feed.ledger_index} is about something else", hint=_HINT)
+    found = json.loads(opening.object)
+    if not isinstance(found, dict) or found.get("fix") != feed.fix_id:
+        raise EvidenceError(f"the ledger's entry {feed.ledger_index} is not about {feed.fix_id}", hint=_HINT)
+    return found
+
+
+def check_published(told: Published, recorded: dict[str, Any]) -> None:
+    """Raise EvidenceError where what is distributed is not what the ledger recorded: the patch is known by its digest."""
+    patch_id = Patch.of(finding_id="", fixer="", title="", diff=told.patch).id
+    same = (told.fix.id, told.fix.patch_id, told.fix.bundle, told.fix.level)
+    if (recorded.get("fix"), patch_id, recorded.get("bundle"), recorded.get("level")) != same or recorded.get("patch_id") != patch_id:
+        raise EvidenceError(f"{told.fix.id} is not as the ledger recorded it: its patch or bundle was changed", hint=_HINT)

@@ -1,0 +1,148 @@
+"""The two long-running commands of a clearinghouse: serving, and validating with this machine's sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import ssl
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from remediator.cli.session import Session
+from remediator.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from remediator.clearinghouse.store import Store
+    from remediator.evidence.replay import ReplayReport
+
+_log = structlog.get_logger()
+
+
+def served(
+    session: Session,
+    data: Path,
+    database: str,
+    *,
+    listen: str,
+    hosts: Sequence[str],
+    validators: int,
+    git_hosts: Sequence[str],
+    certificate: Path | None,
+    private_key: Path | None,
+) -> int:
+    """Serve until a signal comes; return the exit code."""
+    host, port = _address(listen)
+    tls = _tls(certificate, private_key)
+    if tls is None and host not in ("127.0.0.1", "::1", "localhost"):
+        raise UsageError(
+            f"{host} can be reached by others, and tokens would go over plain http",
+            hint="--certificate and --private-key, or listen on 127.0.0.1 behind a proxy that speaks https",
+        )
+    _shown_logs(session)
+
+    async def run() -> None:
+        from remediator.clearinghouse.server.app import make_app, serving
+        from remediator.clearinghouse.server.config import ServerConfig
+        from remediator.clearinghouse.store import Store
+
+        stop = _stopped_by_signal()
+        config = ServerConfig()
+        config = config._replace(hosts=config.hosts | {each.lower() for each in hosts})
+        async with Store.open(database, data) as store, serving(make_app(store, config), host=host, port=port, ssl_context=tls) as url:
+            session.out.print(f"clearinghouse at {url} · ledger key {store.audience} · {validators} validating")
+            session.out.file.flush()
+            names = [f"{socket.gethostname()}-{os.getpid()}-{number}" for number in range(validators)]
+            working = [asyncio.create_task(_validating(session, store, data, name, stop, git_hosts)) for name in names]
+            await stop.wait()
+            session.talk("stopping: requests that are under way are finished")
+            for task in working:
+                task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
+
+    asyncio.run(run())
+    return 0
+
+
+def worked(session: Session, data: Path, database: str, *, once: bool, git_hosts: Sequence[str]) -> int:
+    """Validate until a signal comes, or with `once` until nothing is left; return the exit code."""
+    _shown_logs(session)
+
+    async def run() -> None:
+        from remediator.clearinghouse.store import Store
+
+        stop = _stopped_by_signal()
+        async with Store.open(database, data) as store:
+            name = f"{socket.gethostname()}-{os.getpid()}"
+            task = asyncio.create_task(_validating(session, store, data, name, stop, git_hosts, once=once))
+            stopped = asyncio.create_task(stop.wait())
+            await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            if not task.done():
+                task.cancel()
+            with suppress(asyncio.CancelledError):
+                session.talk(f"{await task} validated")
+
+    asyncio.run(run())
+    return 0
+
+
+async def _validating(
+    session: Session, store: Store, data: Path, name: str, stop: asyncio.Event, git_hosts: Sequence[str], *, once: bool = False
+) -> int:
+    from remediator.app import Remediator
+    from remediator.clearinghouse.validator import Policy, work
+
+    policy = Policy(frozenset(each.lower() for each in git_hosts)) if git_hosts else Policy()
+    # A state folder of its own: nothing that was ever submitted lies among the operator's own runs and keys.
+    settings = session.settings.model_copy(update={"state": (data / "validator").absolute()})
+    async with Remediator.open(settings) as app:
+
+        async def replayed(bundle: Path, source: str) -> ReplayReport:
+            with tempfile.TemporaryDirectory(dir=settings.state) as folder:
+                named = Path(folder) / "bundle.tar.zst"
+                await asyncio.to_thread(os.link, bundle, named)
+                return await app.replay(named, source=source, own_recipe=True)
+
+        return await work(store, replayed, name=name, stop=stop, once=once, policy=policy)
+
+
+def _stopped_by_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise UsageError(f"--listen {text}: expected HOST:PORT", hint="such as 127.0.0.1:8800")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _tls(certificate: Path | None, private_key: Path | None) -> ssl.SSLContext | None:
+    if certificate is None and private_key is None:
+        return None
+    if certificate is None or private_key is None:
+        raise UsageError("--certificate and --private-key belong together")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate, private_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"the certificate cannot be used: {error}", hint="a PEM chain and its PEM key") from error
+    return context
+
+
+def _shown_logs(session: Session) -> None:
+    import logging
+
+    from remediator.cli.log_lines import show_logs
+
+    show_logs(session.err, logging.ERROR if session.quiet else logging.INFO if session.verbose else logging.WARNING)

@@ -1,0 +1,167 @@
+"""`remediator submit`: hand proven fixes over to a clearinghouse, deliver what waits, and say what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from remediator.cli import json_fields
+from remediator.cli.options import Verb, pass_session
+from remediator.cli.session import Session
+
+if TYPE_CHECKING:
+    from remediator.app import Remediator
+    from remediator.clearinghouse.client.http import Clearinghouse
+    from remediator.clearinghouse.client.outbox import Item, Outbox
+    from remediator.records.case import Case
+
+_STATES = {"waiting": "waits in the outbox", "delivered": "delivered", "refused": "refused"}
+
+
+@click.command("submit", cls=Verb, json_fields=json_fields.SUBMIT)
+@click.argument("cases", metavar="[CASE|BUNDLE]…", nargs=-1)
+@click.option("--to", "name", metavar="NAME", help="The clearinghouse, by its name in the settings; the only one by default.")
+@click.option("--project", metavar="PURL|URL", default="", help="What others know the project as, where its source is a folder.")
+@click.option("--tlp", type=click.Choice(["clear", "green", "amber", "red"]), help="Who may be told; as in the settings by default.")
+@click.option("--embargo-days", type=click.IntRange(0, 180), help="Tell nobody before so many days; as in the settings by default.")
+@click.option("--again", is_flag=True, help="Try what was refused once more.")
+@click.option("--status", "ask_status", is_flag=True, help="Ask what became of everything that was delivered.")
+@pass_session
+def command(
+    session: Session,
+    cases: tuple[str, ...],
+    name: str | None,
+    project: str,
+    tlp: str | None,
+    embargo_days: int | None,
+    again: bool,
+    ask_status: bool,
+) -> int:
+    """Hand the proven fixes of these CASES (or bundles) over, and deliver whatever waits in the outbox.
+
+    A fix is on disk before it is sent, and delivered once, however often this is run, killed or cut off. Exit code 3 where something still
+    waits, 7 where something was refused.
+    """
+    from remediator.clearinghouse.client.outbox import Outbox
+    from remediator.cli.documents import print_json
+    from remediator.cli.exit_code import ExitCode
+    from remediator.cli.places import chosen
+
+    place, told = chosen(session, name)
+    outbox = Outbox(session.settings.state)
+    try:
+        days = told.embargo_days if embargo_days is None else embargo_days
+        for each in cases:
+            _put(session, outbox, place, each, project=project, tlp=tlp or told.tlp, days=days)
+        if again:
+            outbox.again(place)
+        trouble = _delivered(session, outbox, name)
+        items = outbox.items(place=place)
+        states = _asked(session, name, items) if ask_status else {}
+    finally:
+        outbox.close()
+    rows = [_row(item, states) for item in items]
+    if session.json is not None:
+        print_json(session, rows)
+    else:
+        _print(session, rows, trouble)
+    if any(item.state == "refused" for item in items):
+        return ExitCode.conflict
+    return ExitCode.could_not_check if any(item.state == "waiting" for item in items) else ExitCode.clean
+
+
+def _put(session: Session, outbox: Outbox, place: str, word: str, *, project: str, tlp: str, days: int) -> None:
+    from remediator.clearinghouse.client.handing import put_fix
+    from remediator.clearinghouse.wire.terms import Tlp
+    from remediator.evidence.container import pack_files, read_files
+    from remediator.evidence.examine import examine
+    from remediator.evidence.keys import TrustedKeys
+
+    path = Path(word) if Path(word).exists() else _bundle_of(session, word)
+    files = read_files(path)
+    bundle = examine(files, TrustedKeys.load(session.settings.state / "keys"))
+    put_fix(outbox, place, bundle, pack_files(files), project=project, tlp=Tlp(tlp), embargo_days=days)
+
+
+def _bundle_of(session: Session, prefix: str) -> Path:
+    from remediator.errors import UsageError
+
+    async def work(app: Remediator) -> Case:
+        return app.journal.case(prefix)
+
+    case = session.run(work)
+    if not case.bundle_path:
+        raise UsageError(f"case {case.id} has no bundle", hint="its run ended before it was written: remediator fix --resume")
+    return Path(case.bundle_path)
+
+
+def _delivered(session: Session, outbox: Outbox, name: str | None) -> str:
+    """Deliver what waits; return why something still does."""
+    from remediator.cli.places import asked, chosen
+    from remediator.errors import SinkError
+
+    place, _ = chosen(session, name)
+    waiting = outbox.items(place=place, state="waiting")
+    if not waiting:
+        return ""
+    if session.settings.offline:
+        return "this machine is offline"
+
+    async def work(clearinghouse: Clearinghouse) -> None:
+        for item in waiting:
+            await outbox.deliver(item, clearinghouse)
+
+    try:
+        asked(session, name, work)
+    except SinkError as error:
+        return error.message
+    return ""
+
+
+def _asked(session: Session, name: str | None, items: list[Item]) -> dict[str, dict[str, Any]]:
+    from remediator.cli.places import asked
+
+    async def work(clearinghouse: Clearinghouse) -> dict[str, dict[str, Any]]:
+        ids = [item.answer.id for item in items if item.answer is not None]
+        answers = await asyncio.gather(*(clearinghouse.status(each) for each in ids))
+        return {each: answer.as_json() for each, answer in zip(ids, answers, strict=True)}
+
+    return asked(session, name, work)
+
+
+def _row(item: Item, states: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    there = item.answer.id if item.answer is not None else ""
+    now = states.get(there, {})
+    detail = now.get("detail") or {}
+    return {
+        "place": item.place,
+        "verb": item.verb,
+        "subject": item.subject,
+        "delivery": item.state,
+        "id": there,
+        "state": now.get("state") or (item.answer.state if item.answer is not None else ""),
+        "level": detail.get("level"),
+        "reason": (detail.get("validation") or {}).get("reason", ""),
+        "problem": item.problem,
+    }
+
+
+def _print(session: Session, rows: list[dict[str, Any]], trouble: str) -> None:
+    from remediator.cli.console import safe
+
+    for row in rows:
+        told = f"{safe(row['place'])}  {safe(row['subject'])}  {_STATES[row['delivery']]}"
+        if row["id"]:
+            level = f" at E{row['level']}" if row["level"] is not None else ""
+            why = f" ({safe(row['reason'])})" if row["reason"] else ""
+            told += f" as {safe(row['id'])}: {safe(row['state'])}{level}{why}"
+        if row["problem"]:
+            told += f": {safe(row['problem'])}"
+        session.out.print(told)
+    if not rows:
+        session.talk("nothing was handed over yet: remediator submit CASE")
+    if trouble:
+        session.talk(f"not delivered: {safe(trouble)}; it stays in the outbox: remediator submit")

@@ -1,0 +1,70 @@
+"""`remediator subscribe`: name a clearinghouse to pull from, and the ledger key that is trusted."""
+
+from __future__ import annotations
+
+import click
+
+from remediator.cli import json_fields
+from remediator.cli.options import Verb, pass_session
+from remediator.cli.session import Session
+
+
+@click.command("subscribe", cls=Verb, json_fields=json_fields.SUBSCRIPTION)
+@click.argument("url", required=False)
+@click.option("--trust", metavar="SHA256:…", help="The id of its ledger key, as its operator told you by another way.")
+@click.option(
+    "--token", metavar="REFERENCE", default="env:REMEDIATOR_CLEARINGHOUSE_TOKEN", show_default=True,
+    help="Where your token is kept: env:NAME, keyring:SERVICE/USER or cmd:PROGRAM. It is never written down here.",
+)  # fmt: skip
+@click.option("--name", default="default", show_default=True, help="What this subscription is called.")
+@pass_session
+def command(session: Session, url: str | None, trust: str | None, token: str, name: str) -> int:
+    """Subscribe to the clearinghouse at URL; without URL, list the subscriptions.
+
+    Nothing is fetched yet: `remediator pull` does.
+    """
+    import re
+
+    from remediator.clearinghouse.client.subscriber import Subscriber
+    from remediator.cli.documents import print_json
+    from remediator.errors import UsageError
+    from remediator.secret import checked_reference
+
+    state = session.settings.state
+    if url is not None:
+        if trust is None or not re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}", trust):
+            raise UsageError("--trust needs the id of the ledger key: SHA256: and 43 characters", hint="ask the clearinghouse's operator")
+        try:
+            checked_reference(token)
+        except ValueError as error:
+            raise UsageError(f"--token: {error}") from None
+        Subscriber(state, name).begin(url, token, trust)
+    rows = [_row(session, each) for each in Subscriber.names(state)]
+    if session.json is not None:
+        print_json(session, rows)
+        return 0
+    from remediator.cli.console import safe
+
+    for row in rows:
+        pulled = f"{row['fixes']} fixes, pulled {row['pulled_at']}" if row["pulled_at"] else "nothing pulled yet: remediator pull"
+        session.out.print(f"{safe(str(row['name']))}  {safe(str(row['url']))}  trusts {row['trust']}  {pulled}")
+    if not rows:
+        session.talk("no subscription yet: remediator subscribe URL --trust SHA256:…")
+    return 0
+
+
+def _row(session: Session, name: str) -> dict[str, object]:
+    from remediator.clearinghouse.client.subscriber import Subscriber
+
+    subscriber = Subscriber(session.settings.state, name)
+    told = subscriber.read()
+    return {
+        "name": told.name,
+        "url": told.url,
+        "trust": told.trust,
+        "token": told.token,
+        "cursor": told.cursor,
+        "ledger_size": told.head.head.size if told.head else 0,
+        "fixes": len(list((subscriber.folder / "fixes").glob("fix-*.json"))),
+        "pulled_at": told.pulled_at.isoformat() if told.pulled_at else None,
+    }
