@@ -459,7 +459,7 @@ async def test_lists_can_be_read_to_their_end(wire: Wire, joins: Joins) -> None:
 
 
 async def test_a_crowd_of_idle_connections_leaves_the_server_answering(store: Store) -> None:
-    config = ServerConfig(connections=600, connections_per_address=700, tick_seconds=0)
+    config = ServerConfig(connections=600, connections_per_address=500, tick_seconds=0)
     async with serving(make_app(store, config)) as url, aiohttp.ClientSession() as http:
         port = URL(url).port
         crowd = [await asyncio.open_connection("127.0.0.1", port) for _ in range(900)]

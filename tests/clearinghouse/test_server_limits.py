@@ -306,6 +306,8 @@ async def test_guessing_tokens_is_slow() -> None:
             async with session(f"rch_guess_{number}") as http, http.get(f"{url}/v1/feed") as answer:
                 seen.append(answer.status)
         assert seen == [401, 401, 401, 429, 429]
+        async with session() as http, http.get(f"{url}/v1/feed") as answer:
+            assert answer.status == 200, "a neighbour's right token is still taken"
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic abc", f"Bearer {TOKEN}x", "Bearer \u00e4", "Bearer " + "a" * 300])
@@ -420,10 +422,23 @@ async def test_one_address_cannot_take_every_connection() -> None:
     async with running(SlowStore(), connections_per_address=5) as (url, app):
         opened = [await asyncio.open_connection("127.0.0.1", port_of(url)) for _ in range(12)]
         await asyncio.sleep(0.3)
-        assert app[GUARD].held == 5 and app[GUARD].refused == 7
-        assert b" 503 " in await asyncio.wait_for(opened[-1][0].read(), 3)
+        assert app[GUARD].held == 5 and app[GUARD].reaped == 7
         for _, writer in opened:
             writer.close()
+
+
+async def test_what_is_under_way_is_not_cut_for_whoever_comes_later() -> None:
+    store = SlowStore()
+    store.gate.clear()
+    async with running(store, connections_per_address=5) as (url, app), session() as http:
+        under_way = [asyncio.create_task(http.post(f"{url}/v1/lease", data=b"{}")) for _ in range(5)]
+        await asyncio.sleep(0.5)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(url))
+        told = await asyncio.wait_for(reader.read(), 3)
+        writer.close()
+        assert b" 503 " in told and b"application/problem+json" in told and app[GUARD].refused == 1
+        store.gate.set()
+        assert [(await each).status for each in under_way] == [201] * 5
 
 
 async def test_idle_connections_make_room_for_whoever_asks() -> None:

@@ -29,6 +29,7 @@ from remediator.evidence.replay import ReplayOutcome, ReplayReport
 from remediator.records.source import SourceKind
 from remediator.records.submission import Submission
 from remediator.records.verdict import EvidenceLevel, Outcome
+from remediator.redact import printable
 
 LEAST = EvidenceLevel.E3
 _LEASE_SECONDS = 120
@@ -99,7 +100,9 @@ async def _one(store: Store, job: Job, replayer: Replayer, policy: Policy, lease
             return
         found = validating.result()
         finished = await store.finish_job(job, found.validation, found.state, patch=found.patch, lines_changed=found.lines)
-        _log.info("validated", fix=job.fix_id, state=found.state.value, reason=found.validation.reason, kept=finished)
+        told = found.validation
+        detail = "" if told.replayed else printable(" ".join(told.differences))
+        _log.info("validated", fix=job.fix_id, state=found.state.value, reason=told.reason, detail=detail, kept=finished)
     finally:
         for task in (validating, keeping):
             task.cancel()

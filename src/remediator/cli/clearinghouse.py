@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from remediator.cli import json_fields
 from remediator.cli.options import Verb, pass_session
 from remediator.cli.session import Session
 
@@ -38,6 +39,11 @@ def command() -> None:
 @click.option("--host", "hosts", multiple=True, metavar="NAME", help="A name that clients use for it. Repeat for several.")
 @click.option("--validators", type=click.IntRange(0, 64), default=1, show_default=True, help="How many validate in this process.")
 @click.option("--git-host", "git_hosts", multiple=True, metavar="HOST", help="A host to fetch repositories from. Repeat for several.")
+@click.option(
+    "--feeds",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder with KEV, EPSS and SSVC files; read anew each hour.",
+)
 @click.option("--certificate", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM chain for https.")
 @click.option("--private-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM key for https.")
 @pass_session
@@ -49,6 +55,7 @@ def serve(
     hosts: tuple[str, ...],
     validators: int,
     git_hosts: tuple[str, ...],
+    feeds: Path | None,
     certificate: Path | None,
     private_key: Path | None,
 ) -> int:
@@ -66,6 +73,7 @@ def serve(
         hosts=hosts,
         validators=validators,
         git_hosts=git_hosts,
+        feeds=feeds,
         certificate=certificate,
         private_key=private_key,
     )
@@ -87,7 +95,7 @@ def work(session: Session, data: Path, database: str, once: bool, git_hosts: tup
     return worked(session, data, database, once=once, git_hosts=git_hosts)
 
 
-@command.command("organisation", cls=Verb)
+@command.command("organisation", cls=Verb, json_fields=json_fields.ORGANISATION)
 @click.argument("name", required=False)
 @_data
 @_database
@@ -103,15 +111,15 @@ def organisation(session: Session, name: str | None, data: Path, database: str, 
 
     async def go(store: Store) -> list[dict[str, Any]]:
         if disable is not None:
-            await store.disable_organisation(disable)
+            await store.disable_organisation(await _id(store, disable))
         if name is not None:
             return [(await store.add_organisation(name, Tier(tier), contact)).as_json()]
         return [each.as_json() for each in await store.organisations()]
 
-    return _told(session, _in_store(data, database, go), ("id", "name", "tier", "contact", "disabled"))
+    return _told(session, _in_store(data, database, go), json_fields.ORGANISATION)
 
 
-@command.command("token", cls=Verb)
+@command.command("token", cls=Verb, json_fields=json_fields.TOKEN)
 @click.argument("organisation_id", metavar="ORGANISATION", required=False)
 @_data
 @_database
@@ -138,18 +146,20 @@ def token(
             await store.revoke_token(revoke)
         if organisation_id is not None and scopes:
             expires = None if days is None else datetime.now(UTC) + timedelta(days=days)
-            return await store.create_token(organisation_id, [Scope(each) for each in scopes], label=label, expires=expires)
-        return [each._asdict() for each in await store.tokens(organisation_id)]
+            return await store.create_token(
+                await _id(store, organisation_id), [Scope(each) for each in scopes], label=label, expires=expires
+            )
+        return [each._asdict() for each in await store.tokens(organisation_id and await _id(store, organisation_id))]
 
     found = _in_store(data, database, go)
     if isinstance(found, tuple):
         session.talk(f"token {found[0]}: {', '.join(scopes)}; it is shown this once")
         click.echo(found[1])
         return 0
-    return _told(session, found, ("id", "organisation", "scopes", "label", "created_at", "expires_at", "revoked_at"))
+    return _told(session, found, json_fields.TOKEN)
 
 
-@command.command("key", cls=Verb)
+@command.command("key", cls=Verb, json_fields=json_fields.SUBMITTER_KEY)
 @click.argument("organisation_id", metavar="ORGANISATION", required=False)
 @click.argument("line", metavar="KEY", required=False)
 @_data
@@ -177,10 +187,10 @@ def key(
             await store.revoke_key(revoke, reason)
         if organisation_id is not None and line is not None:
             until = None if days is None else datetime.now(UTC) + timedelta(days=days)
-            await store.add_key(organisation_id, line, not_after=until, replaces=replaces)
-        return [each._asdict() for each in await store.keys(organisation_id)]
+            await store.add_key(await _id(store, organisation_id), line, not_after=until, replaces=replaces)
+        return [each._asdict() for each in await store.keys(organisation_id and await _id(store, organisation_id))]
 
-    return _told(session, _in_store(data, database, go), ("keyid", "organisation", "added_at", "not_after", "revoked_at", "reason"))
+    return _told(session, _in_store(data, database, go), json_fields.SUBMITTER_KEY)
 
 
 @command.command("login-link", cls=Verb)
@@ -204,7 +214,7 @@ def login_link(session: Session, organisation_id: str, person: str, data: Path, 
     from remediator.clearinghouse.wire.terms import Scope
 
     async def go(store: Store) -> str:
-        return await store.login_link(organisation_id, person, [Scope(each) for each in scopes])
+        return await store.login_link(await _id(store, organisation_id), person, [Scope(each) for each in scopes])
 
     click.echo(f"{url.rstrip('/')}/login?link={_in_store(data, database, go)}")
     return 0
@@ -226,6 +236,12 @@ def verify_ledger(session: Session, data: Path, database: str) -> int:
         raise EvidenceError(f"the ledger does not fit: {found.problem}", hint="stop serving it, and compare it with a copy")
     session.out.print(f"{found.size} entries, root {found.root}: every entry, node and commitment fits")
     return 0
+
+
+async def _id(store: Store, word: str) -> str:
+    """Return an organisation's id, by that or by its name."""
+    known = await store.organisations()
+    return next((each.id for each in known if word in (each.id, each.name)), word)
 
 
 def _in_store(data: Path, database: str, work: Callable[[Store], Awaitable[T]]) -> T:

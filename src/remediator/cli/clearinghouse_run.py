@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from remediator.cli.session import Session
-from remediator.errors import ConfigError, UsageError
+from remediator.errors import ConfigError, RemediatorError, UsageError
 
 if TYPE_CHECKING:
     from remediator.clearinghouse.store import Store
     from remediator.evidence.replay import ReplayReport
 
 _log = structlog.get_logger()
+_FEED_SECONDS = 3600.0
 
 
 def served(
@@ -34,6 +35,7 @@ def served(
     hosts: Sequence[str],
     validators: int,
     git_hosts: Sequence[str],
+    feeds: Path | None,
     certificate: Path | None,
     private_key: Path | None,
 ) -> int:
@@ -59,7 +61,11 @@ def served(
             session.out.print(f"clearinghouse at {url} · ledger key {store.audience} · {validators} validating")
             session.out.file.flush()
             names = [f"{socket.gethostname()}-{os.getpid()}-{number}" for number in range(validators)]
+            if feeds is not None:
+                await _ranked(store, feeds)
             working = [asyncio.create_task(_validating(session, store, data, name, stop, git_hosts)) for name in names]
+            if feeds is not None:
+                working.append(asyncio.create_task(_ranking(store, feeds)))
             await stop.wait()
             session.talk("stopping: requests that are under way are finished")
             for task in working:
@@ -91,6 +97,26 @@ def worked(session: Session, data: Path, database: str, *, once: bool, git_hosts
 
     asyncio.run(run())
     return 0
+
+
+async def _ranked(store: Store, folder: Path) -> None:
+    from remediator.clearinghouse.priority.rank import UNKNOWN_ASSET, queue_rank, rank
+    from remediator.clearinghouse.priority.read import read_feeds
+    from remediator.clearinghouse.store import Ranker
+
+    feeds = await asyncio.to_thread(read_feeds, folder, at=store.now)
+    store.ranker = Ranker(lambda flaw: rank(flaw, UNKNOWN_ASSET, feeds))
+    _log.info("the queue was ranked", moved=await store.rerank(queue_rank))
+
+
+async def _ranking(store: Store, folder: Path) -> None:
+    while True:
+        await asyncio.sleep(_FEED_SECONDS)
+        try:
+            await _ranked(store, folder)
+        except RemediatorError as error:
+            # What was known before still holds; that it grows old is told by its date on every row.
+            _log.warning("the feeds cannot be read", reason=error.message)
 
 
 async def _validating(

@@ -74,7 +74,9 @@ MATCH = (
     "fix_id",
     "component",
     "version",
-    "how",
+    "match",
+    "why",
+    "state",
     "project",
     "aliases",
     "severity",
@@ -83,4 +85,8 @@ MATCH = (
     "due_days",
     "timeline",
     "sentence",
+    "assumed",
 )
+ORGANISATION = ("id", "name", "tier", "contact", "disabled")
+TOKEN = ("id", "organisation", "scopes", "label", "created_at", "expires_at", "revoked_at")
+SUBMITTER_KEY = ("keyid", "organisation", "added_at", "not_after", "revoked_at", "reason")

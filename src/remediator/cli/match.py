@@ -16,70 +16,82 @@ from remediator.cli.options import Verb, pass_session
 from remediator.cli.session import Session
 
 if TYPE_CHECKING:
-    from remediator.clearinghouse.client.subscriber import Kept
-    from remediator.clearinghouse.priority.sbom import Match, Sbom
+    from remediator.clearinghouse.priority.feeds import Feeds
+    from remediator.clearinghouse.sbom import Match, Sbom
 
 _FIELDS = json_fields.MATCH
-_SURE_FIRST = ("exact", "older", "unsure", "fixed")
+_SURE_FIRST = ("exact", "range", "name-only")
 
 
 @click.command("match", cls=Verb, json_fields=json_fields.MATCH)
 @click.option("--name", default="default", show_default=True, help="The subscription.")
 @click.option("--sbom", "sboms", multiple=True, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="CycloneDX or SPDX. Repeat for several.")  # fmt: skip # noqa: E501
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("fixes"), show_default=True, help="Where to write.")
+@click.option(
+    "--feeds", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A folder with KEV, EPSS and SSVC files, for due dates."
+)
+@click.option("--exposed/--not-exposed", default=None, help="Whether what you run can be reached from outside; unknown counts as exposed.")
 @pass_session
-def command(session: Session, name: str, sboms: tuple[Path, ...], out: Path) -> int:
+def command(session: Session, name: str, sboms: tuple[Path, ...], out: Path, feeds: Path | None, exposed: bool | None) -> int:
     """Match what was pulled against your SBOM: writes the patches, VEX documents and a plan into a folder, and applies nothing.
 
     The SBOM is read here and sent nowhere. Exit code 1 where a component of yours is touched, 3 where components have no package URL by
     which they could be matched, and nothing else was found.
     """
-    return matched(session, name, sboms, out)
+    return matched(session, name, sboms, out, feeds=feeds, exposed=exposed)
 
 
-def matched(session: Session, name: str, sboms: Sequence[Path], out: Path) -> int:
+def matched(
+    session: Session, name: str, sboms: Sequence[Path], out: Path, *, feeds: Path | None = None, exposed: bool | None = None
+) -> int:
     """Match, write and tell; return the exit code."""
     from remediator.clearinghouse.client.subscriber import Subscriber
-    from remediator.clearinghouse.priority.sbom import How, matches, read
+    from remediator.clearinghouse.priority.feeds import Feeds
+    from remediator.clearinghouse.priority.read import read_feeds
+    from remediator.clearinghouse.sbom import matches, read_sbom
 
-    kept = {each.published.fix.id: each for each in Subscriber(session.settings.state, name).kept()}
-    read_in = [read(path) for path in sboms]
-    published = [each.published for each in kept.values()]
+    read_in = [read_sbom(path) for path in sboms]
+    now = datetime.now(UTC)
+    known = read_feeds(feeds, at=now) if feeds is not None else Feeds(now)
+    published = [each.published for each in Subscriber(session.settings.state, name).kept()]
     found = [match for sbom in read_in for match in matches(sbom, published)]
-    rows = sorted((_row(match, kept[match.published.fix.id]) for match in found), key=_urgency)
-    touched = [match for match in found if match.how is not How.fixed]
-    standing = [match for match in touched if kept[match.published.fix.id].kind == "published"]
+    rows = sorted((_row(match, known, exposed) for match in found), key=_urgency)
     if found:
-        _write(out, rows, standing)
+        _write(out, rows, [match for match in found if not match.withdrawn])
     _tell(session, rows, read_in, out)
-    if touched:
+    if found:
         return 1
-    return 3 if any(sbom.nameless for sbom in read_in) else 0
+    return 3 if any(sbom.unnamed for sbom in read_in) else 0
 
 
-def _row(match: Match, kept: Kept) -> dict[str, Any]:
+def _row(match: Match, feeds: Feeds, exposed: bool | None) -> dict[str, Any]:
+    from remediator.clearinghouse.priority.rank import AssetFacts, rank
+
     told, flaw = match.published, match.published.flaw
-    priority = flaw.priority
+    priority = rank(flaw, AssetFacts(exposed=exposed), feeds)
     return {
         "fix_id": told.fix.id,
-        "component": match.component.purl,
+        "component": match.component.purl or match.component.name,
         "version": match.component.version,
-        "how": match.how.value if kept.kind == "published" else f"{match.how.value}, {kept.kind}",
+        "match": match.level.value,
+        "why": match.why,
+        "state": told.fix.state.value,
         "project": flaw.project,
         "aliases": list(flaw.aliases),
         "severity": flaw.severity,
         "level": told.fix.level,
         "fixed_version": told.fix.fixed_version,
-        "due_days": priority.due_days if priority else None,
-        "timeline": priority.timeline if priority else "",
-        "sentence": priority.sentence if priority else "",
+        "due_days": priority.due_days,
+        "timeline": priority.timeline,
+        "sentence": priority.sentence,
+        "assumed": list(priority.assumed),
     }
 
 
 def _urgency(row: dict[str, Any]) -> tuple[Any, ...]:
     severities = ("critical", "high", "medium", "low", "info")
     due = row["due_days"] if row["due_days"] is not None else 10_000
-    return (_SURE_FIRST.index(row["how"].partition(",")[0]), due, severities.index(row["severity"]), row["fix_id"], row["component"])
+    return (_SURE_FIRST.index(row["match"]), due, severities.index(row["severity"]), row["fix_id"], row["component"])
 
 
 def _write(out: Path, rows: Sequence[dict[str, Any]], standing: Sequence[Match]) -> None:
@@ -127,7 +139,7 @@ def _tell(session: Session, rows: Sequence[dict[str, Any]], sboms: Sequence[Sbom
     if session.json is not None:
         print_json(session, list(rows))
         return
-    components, nameless = sum(len(each.components) for each in sboms), sum(each.nameless for each in sboms)
+    components, nameless = sum(len(each.components) for each in sboms), sum(len(each.unnamed) for each in sboms)
     left = f"; {nameless} have no package URL and cannot be matched" if nameless else ""
     session.talk(f"{components} components{left}: {len(rows)} hits. The SBOM stayed on this machine")
     if not rows:
@@ -135,8 +147,9 @@ def _tell(session: Session, rows: Sequence[dict[str, Any]], sboms: Sequence[Sbom
     head = ["DUE", "COMPONENT", "MATCH", "FIX", "EVIDENCE", "SEVERITY"]
     lines = [[Text(word, style="bold") for word in head]]
     for row in rows:
-        due = f"{row['due_days']} days" if row["due_days"] is not None else row["timeline"] or "unknown"
-        told = [due, row["component"], row["how"], row["fixed_version"] or row["fix_id"], f"E{row['level']}", row["severity"]]
+        due = f"{row['due_days']} days" if row["due_days"] is not None else row["timeline"]
+        fix = row["fixed_version"] or row["fix_id"] if row["state"] == "verified" else f"{row['state']}: do not apply {row['fix_id']}"
+        told = [due, row["component"], row["match"], fix, f"E{row['level']}", row["severity"]]
         lines.append([Text(safe(str(word), limit=60)) for word in told])
     for line in columns(lines):
         session.out.print(line)

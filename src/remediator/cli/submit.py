@@ -28,6 +28,7 @@ _STATES = {"waiting": "waits in the outbox", "delivered": "delivered", "refused"
 @click.option("--tlp", type=click.Choice(["clear", "green", "amber", "red"]), help="Who may be told; as in the settings by default.")
 @click.option("--embargo-days", type=click.IntRange(0, 180), help="Tell nobody before so many days; as in the settings by default.")
 @click.option("--again", is_flag=True, help="Try what was refused once more.")
+@click.option("--show-key", is_flag=True, help="Print your public signing key, for the clearinghouse's operator to register.")
 @click.option("--status", "ask_status", is_flag=True, help="Ask what became of everything that was delivered.")
 @pass_session
 def command(
@@ -38,6 +39,7 @@ def command(
     tlp: str | None,
     embargo_days: int | None,
     again: bool,
+    show_key: bool,
     ask_status: bool,
 ) -> int:
     """Hand the proven fixes of these CASES (or bundles) over, and deliver whatever waits in the outbox.
@@ -49,7 +51,11 @@ def command(
     from remediator.cli.documents import print_json
     from remediator.cli.exit_code import ExitCode
     from remediator.cli.places import chosen
+    from remediator.evidence.keys import signing_key
 
+    if show_key:
+        click.echo(signing_key(session.settings.state / "keys").public.line())
+        return ExitCode.clean
     place, told = chosen(session, name)
     outbox = Outbox(session.settings.state)
     try:

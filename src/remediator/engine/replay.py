@@ -22,6 +22,7 @@ from remediator.git import GitStore, ImportedFile
 from remediator.playbook import Playbook, Use, check_playbook, load_playbook, parse_playbook, playbook_names
 from remediator.recipe.hints import Hints
 from remediator.records.recipe import Recipe
+from remediator.records.source import SourceKind
 from remediator.records.verdict import Check, Verdict
 from remediator.registry import Registry
 from remediator.settings import Settings
@@ -97,7 +98,8 @@ class Replayer:
         folder = self._settings.state / "stores"
         resolved = await resolve(
             target,
-            revision=request.source.revision or None,
+            # A package's version is part of its name, and says all.
+            revision=(request.source.revision or None) if request.source.kind is SourceKind.git else None,
             folder=folder,
             env=self._settings.network_env(),
             offline=self._settings.offline,

@@ -66,10 +66,10 @@ def secret_of(request: web.Request) -> str:
 
 async def caller_of(request: web.Request, store: Store, refused: Buckets, address: str) -> Caller:
     """Return who asks. Raises RefusedError: unauthorised, or too-many-requests after many wrong tokens from one address."""
-    refused.check(address)
     try:
         return await store.authenticate(secret_of(request))
     except RefusedError as error:
+        # Only now: whoever shares an address with a guesser, and has a token, is not to suffer for it.
         if error.code is Problem.unauthorised:
             refused.take(address)
         raise

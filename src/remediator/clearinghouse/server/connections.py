@@ -33,7 +33,7 @@ class Guard:
         self.reaped = 0
         self.most = min(config.connections, _files() - _FILES_KEPT_BACK)
         self._open: dict[GuardedHandler, None] = {}
-        self._by_address: dict[str, int] = {}
+        self._of_address: dict[str, dict[GuardedHandler, None]] = {}
 
     @property
     def held(self) -> int:
@@ -41,13 +41,17 @@ class Guard:
         return len(self._open)
 
     def admit(self, connection: GuardedHandler) -> bool:
-        """Take a connection in, or return False. Where all places are taken, the one that asked for nothing longest has to go."""
-        name = connection.address
-        if self._by_address.get(name, 0) >= self.config.connections_per_address or (self.held >= self.most and not self._made_room()):
+        """Take a connection in, or return False. Where all places are taken, the one that asked for nothing longest has to go.
+
+        Where an address has all of its own places taken, it is one of its own.
+        """
+        own = self._of_address.get(connection.address, {})
+        crowded = own if len(own) >= self.config.connections_per_address else self._open if self.held >= self.most else None
+        if crowded is not None and not self._made_room(crowded):
             self.refused += 1
             return False
         self._open[connection] = None
-        self._by_address[name] = self._by_address.get(name, 0) + 1
+        self._of_address.setdefault(connection.address, {})[connection] = None
         return True
 
     def forget(self, connection: GuardedHandler) -> None:
@@ -55,15 +59,17 @@ class Guard:
         if connection not in self._open:
             return
         del self._open[connection]
-        self._by_address[connection.address] -= 1
-        if not self._by_address[connection.address]:
-            del self._by_address[connection.address]
+        own = self._of_address[connection.address]
+        del own[connection]
+        if not own:
+            del self._of_address[connection.address]
 
     def waits(self, connection: GuardedHandler) -> None:
         """Put a connection that finished its request behind all others, so that room is made at the cost of the idle."""
         if connection in self._open:
-            del self._open[connection]
-            self._open[connection] = None
+            for order in (self._open, self._of_address[connection.address]):
+                del order[connection]
+                order[connection] = None
 
     async def reap(self) -> None:
         """Close what stands still, until cancelled."""
@@ -74,8 +80,8 @@ class Guard:
             for connection in [each for each in self._open if each.stands_still(now, self.config)]:
                 self._close(connection)
 
-    def _made_room(self) -> bool:
-        idle = next((each for each in self._open if each.waiting_since is not None), None)
+    def _made_room(self, crowded: dict[GuardedHandler, None]) -> bool:
+        idle = next((each for each in crowded if each.waiting_since is not None), None)
         if idle is None:
             return False
         self._close(idle)

@@ -25,7 +25,7 @@ from remediator.errors import UsageError
 from remediator.evidence.keys import PublicKey
 
 _REMEMBERED_SECONDS = 1.0
-_BY_TOKEN = "token:"
+_BY_TOKEN = "token:"  # noqa: S105 - the beginning of a name
 _LINK, _SESSION = timedelta(minutes=15), timedelta(hours=12)
 
 

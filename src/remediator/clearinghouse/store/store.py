@@ -37,7 +37,7 @@ from remediator.clearinghouse.wire.answers import (
     Validation,
 )
 from remediator.clearinghouse.wire.envelope import RefusedError, opened
-from remediator.clearinghouse.wire.terms import CLOCK_SKEW_SECONDS, FixState, Problem, Scope, Verb
+from remediator.clearinghouse.wire.terms import CLOCK_SKEW_SECONDS, FixState, Problem, Scope, Tier, Verb
 from remediator.clearinghouse.wire.verbs import ClaimCheckBody, FindingBody, FixBody
 from remediator.evidence.keys import PublicKey, SigningKey, signing_key
 
@@ -388,6 +388,24 @@ class Store(People):
         """Do what the clock asks for; return how many embargoes ended."""
         done: int = await self._writer.do(tick)
         return done
+
+    async def rerank(self, rank: Callable[[Flaw], int]) -> int:
+        """Put the queue into the order of what is known now; return how many flaws moved."""
+        everything, cursor, moved = Caller("", Tier.operator, frozenset((Scope.admin,))), "", 0
+        while True:
+            page = await self.flaws(everything, cursor=cursor, limit=200, order="time")
+            wanted = {flaw.id: rank(flaw) for flaw in page.items}
+
+            async def work(batch: Batch, wanted: dict[str, int] = wanted) -> int:
+                await batch.fetch_flaws(wanted)
+                found = [row for row in batch.flaws.values() if row["id"] in wanted and row["rank"] != wanted[row["id"]]]
+                for row in found:
+                    await batch.change(schema.flaws, {"id": row["id"]}, rank=wanted[row["id"]])
+                return len(found)
+
+            moved += await self._writer.do(work)
+            if not (cursor := page.next):
+                return moved
 
     async def ready(self) -> None:
         """Raise RefusedError: unavailable where the database does not answer."""
