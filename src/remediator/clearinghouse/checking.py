@@ -1,4 +1,4 @@
-"""What is checked of a submitted fix before anything of it is run: that the bundle is whole, its submitter's, and says what was submitted."""
+"""What is checked of a submitted fix before anything of it is run: the bundle is whole, its submitter's, and says what was submitted."""
 
 from __future__ import annotations
 
