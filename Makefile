@@ -5,7 +5,7 @@ VENV := .venv
 SEMGREP := .venv-semgrep
 BIN := $(VENV)/bin
 
-.PHONY: setup engine demo test test-all check lint unit docker bench clean locks
+.PHONY: setup engine test-tools demo test test-all check lint unit docker bench clean locks
 
 setup: $(VENV)/.done $(SEMGREP)/.done
 	@ln -sf ../../$(SEMGREP)/bin/semgrep $(BIN)/semgrep
@@ -28,13 +28,17 @@ $(SEMGREP)/.done: requirements/semgrep.lock
 engine:
 	@sandbox/ensure-engine
 
+test-tools:
+	@sandbox/ensure-test-tools
+
 # The main job on real input: a published package with a known vulnerability, found, fixed, proven, handed over.
 demo: setup engine
 	@$(BIN)/remediator fix pypi:pyanyapi==0.6.0 --only CWE-502
 	@$(BIN)/remediator show last
 	@$(BIN)/remediator replay last
+	@sandbox/clearinghouse-demo last
 
-test: setup engine
+test: setup engine test-tools
 	@$(BIN)/ruff format --check src tests plugins benchmarks
 	@$(BIN)/ruff check src tests plugins benchmarks
 	@$(BIN)/mypy && $(BIN)/mypy --exclude /rules/ $(wildcard plugins/*/src)
@@ -45,7 +49,7 @@ test: setup engine
 test-all:
 	@REMEDIATOR_TEST_ALL=1 $(MAKE) test
 
-check: setup
+check: setup test-tools
 	@$(BIN)/ruff format --check src tests plugins benchmarks
 	@$(BIN)/ruff check src tests plugins benchmarks
 	@$(BIN)/mypy && $(BIN)/mypy --exclude /rules/ $(wildcard plugins/*/src)

@@ -8,11 +8,17 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
 import pytest
 import structlog
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from jsonschema.validators import validator_for
+from referencing import Registry
+from referencing.jsonschema import DRAFT7
 from yarl import URL
 
 from remediator.clearinghouse.server.app import make_app, serving
@@ -132,6 +138,40 @@ async def test_a_fix_comes_in_and_goes_out(wire: Wire, store: Store, joins: Join
     done = await wire.ask(hospital, Verb.receipt, {"fix_id": fix_id, "outcome": "applied", "count": 7})
     assert done.state == "applied"
     assert Fix.from_json((await wire.get(f"/v1/fixes/{fix_id}", team)).body).outcomes == {"applied": 7}
+
+
+def schema_check(name: str, document: Any) -> list[str]:
+    folder = Path(__file__).parents[1] / "data" / "schemas"
+    known = [json.loads(path.read_text("utf-8")) for path in folder.glob("cvss-*.json")]
+    registry: Registry[Any] = Registry().with_resources(
+        [(each["id" if "id" in each else "$id"].partition("?")[0], DRAFT7.create_resource(each)) for each in known]
+    )
+    schema = json.loads((folder / f"{name}.schema.json").read_text("utf-8"))
+    return [error.message for error in validator_for(schema)(schema, registry=registry).iter_errors(document)]
+
+
+async def test_exports_are_in_their_formats_and_a_withdrawn_patch_is_not_given(wire: Wire, store: Store, joins: Joins) -> None:
+    team, hospital = await joins("team"), await joins("hospital", Tier.operator, (Scope.pull,))
+    fix_id = await submitted(wire, team)
+    await verified(store)
+    found = {kind: await wire.get(f"/v1/fixes/{fix_id}/{kind}", hospital) for kind in ("osv", "csaf", "openvex", "cyclonedx", "mail")}
+    assert {reply.status for reply in found.values()} == {200}
+    for kind, name in (("osv", "osv"), ("csaf", "csaf-2.0"), ("openvex", "openvex-0.2.0")):
+        assert schema_check(name, found[kind].json) == []
+        assert schema_check(name, {}), "the twin that is nothing"
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(found["cyclonedx"].body.decode()) is None
+    assert found["mail"].body.startswith(b"From ") and PATCH.encode() in found["mail"].body
+    for kind, reply in found.items():
+        again = await wire.get(f"/v1/fixes/{fix_id}/{kind}", hospital, **{"If-None-Match": reply.headers["ETag"]})
+        assert again.status == 304, "the same record gives the same bytes"
+        assert b"team" not in reply.body and team.id.encode() not in reply.body, "no submitter is named"
+    await wire.ask(team, Verb.revoke, {"fix_id": fix_id, "reason": "it can be passed by"})
+    for kind in ("patch", "mail"):
+        assert (await wire.get(f"/v1/fixes/{fix_id}/{kind}", hospital)).code == "state-conflict"
+    for kind in ("osv", "csaf", "openvex", "cyclonedx", "published"):
+        told = await wire.get(f"/v1/fixes/{fix_id}/{kind}", hospital)
+        assert told.status == 200 and told.body != (found[kind].body if kind in found else b""), "it says that it was withdrawn"
+    assert [each["kind"] for each in (await wire.get("/v1/feed", hospital)).json["entries"]] == ["published", "revoked"]
 
 
 async def test_the_ledger_can_be_followed_by_a_stranger(wire: Wire, store: Store, joins: Joins) -> None:
@@ -331,7 +371,9 @@ async def test_another_tenants_things_read_as_if_they_were_not_there(wire: Wire,
     await verified(store)
     flaw_id = Fix.from_json((await wire.get(f"/v1/fixes/{fix_id}", team)).body).flaw_id
     paths = [f"/v1/flaws/{{{'flaw'}}}", "/v1/flaws/{flaw}/openings", "/v1/status/{flaw}", "/v1/status/{fix}", "/v1/fixes/{fix}"]
-    paths += [f"/v1/fixes/{{fix}}/{kind}" for kind in ("patch", "bundle", "published", "openings", "osv", "csaf", "openvex", "cyclonedx")]
+    paths += [
+        f"/v1/fixes/{{fix}}/{kind}" for kind in ("patch", "mail", "bundle", "published", "openings", "osv", "csaf", "openvex", "cyclonedx")
+    ]
     for path in paths:
         hidden = await wire.get(path.format(flaw=flaw_id, fix=fix_id), other)
         absent = await wire.get(path.format(flaw="flaw-" + "0" * 24, fix="fix-" + "0" * 24), other)

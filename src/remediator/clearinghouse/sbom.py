@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from remediator.clearinghouse.wire.answers import Published
 from remediator.clearinghouse.wire.identity import project
 from remediator.clearinghouse.wire.terms import FixState
 
-__all__ = ["Component", "Match", "MatchLevel", "Sbom", "SbomError", "matches", "parse_sbom", "read_sbom"]
+__all__ = ["Component", "Match", "MatchLevel", "Sbom", "SbomError", "matches", "parse_sbom", "read_sbom", "said_fixed"]
 
 MOST_BYTES = 256 * 1024 * 1024
 MOST_COMPONENTS = 500_000
@@ -53,6 +53,8 @@ class MatchLevel(StrEnum):
     """Another version of the same package, older than the release with the fix."""
     name_only = "name-only"
     """The same package; whether this version is affected cannot be said."""
+    said_fixed = "said-fixed"
+    """The release that the submitter names as fixed, or a newer one. Nobody checked that, and `matches` leaves it out."""
 
 
 class Match(NamedTuple):
@@ -62,6 +64,11 @@ class Match(NamedTuple):
     published: Published
     level: MatchLevel
     why: str
+
+    @property
+    def affected(self) -> bool:
+        """Return whether the component is taken to have the flaw: where it was shown, or before the release with the fix."""
+        return self.level in (MatchLevel.exact, MatchLevel.range)
 
     @property
     def withdrawn(self) -> bool:
@@ -135,19 +142,24 @@ def _place(url: str) -> str:
 
 
 def matches(sbom: Sbom, published: Iterable[Published]) -> list[Match]:
-    """Return which published fixes concern what the bill lists, in the bill's order. A component that has the fix is left out."""
+    """Return which published fixes concern what the bill lists, in the bill's order; not those that `said_fixed` tells."""
+    return [match for match in _all(sbom, published) if match.level is not MatchLevel.said_fixed]
+
+
+def said_fixed(sbom: Sbom, published: Iterable[Published]) -> list[Match]:
+    """Return the components that need nothing if what submitters say of their releases is true."""
+    return [match for match in _all(sbom, published) if match.level is MatchLevel.said_fixed]
+
+
+def _all(sbom: Sbom, published: Iterable[Published]) -> Iterator[Match]:
     by_name: dict[str, list[Published]] = defaultdict(list)
     for each in published:
         by_name[_spelled(each.flaw.project)].append(each)
     by_name.pop("", None)
-    found = []
     for component in sbom.components:
         for name in dict.fromkeys(filter(None, (component.project, *component.repositories))):
             for each in by_name.get(name, ()):
-                match = _match(component, each, by_package=name == component.project)
-                if match is not None:
-                    found.append(match)
-    return found
+                yield _match(component, each, by_package=name == component.project)
 
 
 def _spelled(text: str) -> str:
@@ -162,7 +174,7 @@ def _spelled(text: str) -> str:
     return spelled
 
 
-def _match(component: Component, published: Published, *, by_package: bool) -> Match | None:
+def _match(component: Component, published: Published, *, by_package: bool) -> Match:
     flaw, fixed, has = published.flaw, published.fix.fixed_version, component.version
     kind = PackageURL.from_string(component.project).type if by_package else ""
     if has and flaw.commit and has.lower() == flaw.commit.lower():
@@ -178,7 +190,8 @@ def _match(component: Component, published: Published, *, by_package: bool) -> M
         if before:
             return Match(component, published, MatchLevel.range, f"{has} is older than {fixed}, the release with the fix")
         if before is False:
-            return None
+            said = f"{has} is no older than {fixed}, which the submitter names as the release with the fix; that was not checked"
+            return Match(component, published, MatchLevel.said_fixed, said)
     return Match(component, published, MatchLevel.name_only, _unsure(has, flaw.version, fixed))
 
 

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -50,6 +50,7 @@ def served(
     _shown_logs(session)
 
     async def run() -> None:
+        from remediator.clearinghouse.pages import mount
         from remediator.clearinghouse.server.app import make_app, serving
         from remediator.clearinghouse.server.config import ServerConfig
         from remediator.clearinghouse.store import Store
@@ -57,23 +58,37 @@ def served(
         stop = _stopped_by_signal()
         config = ServerConfig()
         config = config._replace(hosts=config.hosts | {each.lower() for each in hosts})
-        async with Store.open(database, data) as store, serving(make_app(store, config), host=host, port=port, ssl_context=tls) as url:
-            session.out.print(f"clearinghouse at {url} · ledger key {store.audience} · {validators} validating")
-            session.out.file.flush()
-            names = [f"{socket.gethostname()}-{os.getpid()}-{number}" for number in range(validators)]
+        async with Store.open(database, data) as store:
+            app = make_app(store, config)
+            mount(app, store, config)
             if feeds is not None:
                 await _ranked(store, feeds)
-            working = [asyncio.create_task(_validating(session, store, data, name, stop, git_hosts)) for name in names]
-            if feeds is not None:
-                working.append(asyncio.create_task(_ranking(store, feeds)))
-            await stop.wait()
-            session.talk("stopping: requests that are under way are finished")
-            for task in working:
-                task.cancel()
-            await asyncio.gather(*working, return_exceptions=True)
+            async with serving(app, host=host, port=port, ssl_context=tls) as url:
+                session.out.print(f"clearinghouse at {url} · ledger key {store.audience} · {validators} validating")
+                session.out.file.flush()
+                names = [f"{socket.gethostname()}-{os.getpid()}-{number}" for number in range(validators)]
+                working: list[asyncio.Task[Any]] = [
+                    asyncio.create_task(_validating(session, store, data, name, stop, git_hosts)) for name in names
+                ]
+                if feeds is not None:
+                    working.append(asyncio.create_task(_ranking(store, feeds)))
+                await _until(stop, working)
+                session.talk("stopping: requests that are under way are finished")
+                for task in working:
+                    task.cancel()
+                await asyncio.gather(*working, return_exceptions=True)
 
     asyncio.run(run())
     return 0
+
+
+async def _until(stop: asyncio.Event, working: Sequence[asyncio.Task[Any]]) -> None:
+    """Wait for the signal. Work that ends before it has failed: then this ends, too, instead of serving on without it."""
+    stopped = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([stopped, *working], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    for task in done - {stopped}:
+        task.result()
 
 
 def worked(session: Session, data: Path, database: str, *, once: bool, git_hosts: Sequence[str]) -> int:

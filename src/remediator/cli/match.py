@@ -57,7 +57,7 @@ def matched(
     found = [match for sbom in read_in for match in matches(sbom, published)]
     rows = sorted((_row(match, known, exposed) for match in found), key=_urgency)
     if found:
-        _write(out, rows, [match for match in found if not match.withdrawn])
+        _write(out, rows, found)
     _tell(session, rows, read_in, out)
     if found:
         return 1
@@ -94,22 +94,21 @@ def _urgency(row: dict[str, Any]) -> tuple[Any, ...]:
     return (_SURE_FIRST.index(row["match"]), due, severities.index(row["severity"]), row["fix_id"], row["component"])
 
 
-def _write(out: Path, rows: Sequence[dict[str, Any]], standing: Sequence[Match]) -> None:
+def _write(out: Path, rows: Sequence[dict[str, Any]], every: Sequence[Match]) -> None:
     from remediator.artefacts import private_folder, write_atomically
-    from remediator.clearinghouse.exports import cyclonedx, openvex
+    from remediator.clearinghouse.exports.cyclonedx import of_matches as cyclonedx
+    from remediator.clearinghouse.exports.openvex import of_matches as openvex
     from remediator.evidence.content import json_file
 
     private_folder(out)
     private_folder(out / "patches")
-    fixes = {match.published.fix.id: match.published for match in standing}
+    fixes = {match.published.fix.id: match.published for match in every if not match.withdrawn}
     for fix_id, told in sorted(fixes.items()):
         write_atomically(out / "patches" / f"{fix_id}.diff", told.patch.encode("utf-8", "surrogateescape"), mode=0o644)
     write_atomically(out / "plan.csv", _csv(rows), mode=0o644)
     now = datetime.now(UTC)
-    if fixes:
-        every = tuple(fixes[key] for key in sorted(fixes))
-        write_atomically(out / "vex.openvex.json", json_file(openvex.document(every, publisher="operator", at=now)), mode=0o644)
-        write_atomically(out / "vex.cdx.json", json_file(cyclonedx.document(every, publisher="operator", at=now)), mode=0o644)
+    for name, document in (("vex.openvex.json", openvex), ("vex.cdx.json", cyclonedx)):
+        write_atomically(out / name, json_file(document(every, publisher="operator", at=now)), mode=0o644)
 
 
 def _csv(rows: Sequence[dict[str, Any]]) -> bytes:

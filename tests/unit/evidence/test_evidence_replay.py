@@ -337,7 +337,9 @@ async def test_a_bundle_that_lets_its_reviewer_stand_for_its_tests_is_not_confir
     content = world.content._replace(attempts=(world.content.attempts[1]._replace(verdict=forged),), chosen=0, expected=expected)
     bundle = read(write(tmp_path, content, world.key).path)
     open_ones = [Check(name="tests", level=E3, status=CheckStatus.not_run, reason="no-tests")]
-    open_ones += [Check(name=n, level=EvidenceLevel.E5, status=CheckStatus.not_run, reason="not-replayed") for n in ("reviewer", "replayed")]
+    open_ones += [
+        Check(name=n, level=EvidenceLevel.E5, status=CheckStatus.not_run, reason="not-replayed") for n in ("reviewer", "replayed")
+    ]
     honest = [*asked, *open_ones]
 
     async def judge(request: ReplayRequest) -> Verdict:

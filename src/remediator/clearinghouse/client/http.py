@@ -261,7 +261,7 @@ class _Refusal(NamedTuple):
     hint: str
 
 
-_MENDED_BY_TIME = (Problem.unavailable, Problem.too_many, Problem.timed_out)
+_MENDED_BY_TIME = (Problem.unavailable, Problem.too_many, Problem.timed_out, Problem.internal)
 _AUTH = frozenset((Problem.unauthorised, Problem.forbidden, Problem.unknown_key, Problem.key_revoked, Problem.key_expired))
 _CONFLICT = frozenset((Problem.lease_held, Problem.lease_stale, Problem.opted_out, Problem.state_conflict, Problem.key_reused))
 

@@ -72,10 +72,12 @@ def visible(text: str) -> str:
 def _visible(text: str) -> Iterator[str]:
     marks = 0
     for char in text:
-        marks = marks + 1 if unicodedata.category(char) in ("Mn", "Me") else 0
+        category = unicodedata.category(char)
+        marks = marks + 1 if category in ("Mn", "Me") else 0
         # Variation selectors are marks too, and there are hundreds: text can be hidden in them.
         selector = "\ufe00" <= char <= "\ufe0f" or "\U000e0100" <= char <= "\U000e01ef"
-        if marks > _MOST_MARKS or selector or char in _UNSEEN:
+        # What Unicode has not assigned may become anything, on a browser newer than we are.
+        if marks > _MOST_MARKS or selector or category == "Cn" or char in _UNSEEN:
             yield f"\\u{ord(char):04x}" if ord(char) < 65536 else f"\\U{ord(char):08x}"
         else:
             yield char
@@ -133,7 +135,9 @@ def ladder(fix: Fix) -> list[Rung]:
     ]
 
 
-def due(flaw: Flaw) -> datetime | None:
-    """Return when a flaw should be fixed, counted from when it was first seen here; None where that is not known."""
-    days = flaw.priority.due_days if flaw.priority is not None else None
-    return None if days is None else flaw.first_seen + timedelta(days=days)
+def due(flaw: Flaw) -> Markup:
+    """Return when a flaw should be fixed, counted from when it was first seen here; the timeline where that is no number of days."""
+    if flaw.priority is None:
+        return Markup("not known")
+    days = flaw.priority.due_days
+    return told(flaw.priority.timeline) if days is None else when(flaw.first_seen + timedelta(days=days))

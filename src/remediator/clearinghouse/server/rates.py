@@ -7,6 +7,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 from remediator.clearinghouse.wire.envelope import RefusedError
 from remediator.clearinghouse.wire.terms import Problem
@@ -83,6 +84,7 @@ class Slots:
                 del self._held[name]
 
 
+@lru_cache(maxsize=4096)
 def address_name(address: str) -> str:
     """Return what an address is counted as: itself, or the /64 that one IPv6 subscriber has all of."""
     try:

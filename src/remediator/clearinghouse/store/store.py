@@ -403,7 +403,7 @@ class Store(People):
                     await batch.change(schema.flaws, {"id": row["id"]}, rank=wanted[row["id"]])
                 return len(found)
 
-            moved += await self._writer.do(work)
+            moved += int(await self._writer.do(work))
             if not (cursor := page.next):
                 return moved
 

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from packageurl import PackageURL
 
@@ -16,6 +17,7 @@ _SCHEME = re.compile(r"\A(?:git\+)?(?:https?|ssh|git)://(?:[^@/]*@)?", re.IGNORE
 _SCP = re.compile(r"\A[^@/\s]+@([^:/\s]+):(?!/)")
 
 
+@lru_cache(maxsize=4096)
 def project(text: str) -> str:
     """Return the one spelling of a repository or package, without version and credentials. Raises ValueError.
 
