@@ -450,4 +450,6 @@ async def _once(batch: Batch, call: Call) -> Answer:
 
 def _skewed(call: Call, now: datetime) -> None:
     if abs(call.request.at - now) > timedelta(seconds=CLOCK_SKEW_SECONDS):
-        raise RefusedError(Problem.clock_skew, f"the envelope is of {utc_text(call.request.at)}, here it is {utc_text(now)}", hint="set your clock")
+        raise RefusedError(
+            Problem.clock_skew, f"the envelope is of {utc_text(call.request.at)}, here it is {utc_text(now)}", hint="set your clock"
+        )
