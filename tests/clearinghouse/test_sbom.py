@@ -50,6 +50,7 @@ def real_bom() -> Bom:
         external_references=[ExternalReference(type=ExternalReferenceType.VCS, url=XsUri("https://github.com/Stranger6667/pyanyapi.git"))],
     )
     bom.components.update([outer, main, CdxComponent(name="in-house", version="7")])
+    bom.register_dependency(bom.metadata.component, [outer, main])
     return bom
 
 

@@ -222,7 +222,9 @@ class Store(People):
                 seen = bool(page.items)
                 mine = seen and (caller.is_admin or page.items[0]["organisation"] == caller.organisation)
             elif object_id.startswith("flaw-"):
-                seen = bool((await reading.flaw_rows(connection, caller, ids=[object_id])).items)
+                rows = (await reading.flaw_rows(connection, caller, ids=[object_id])).items
+                seen = bool(rows)
+                object_id = (rows[0]["merged_into"] or object_id) if rows else object_id
                 mine = caller.is_admin
             elif object_id.startswith("finding-"):
                 query = select(schema.witnesses.c.organisation).where(schema.witnesses.c.finding_id == object_id)
@@ -287,6 +289,8 @@ class Store(People):
         async with self._database.reading() as connection:
             head = await self._ledger.head(connection, self._clock())
             entries, more = await reading.feed_rows(connection, caller, cursor, limit)
+            if not entries and cursor > int((await connection.execute(select(func.max(schema.feed.c.cursor)))).scalar() or 0):
+                raise RefusedError(Problem.bad_request, "cursor: the feed is not that long", hint="go on with `next` of the page before")
         return FeedPage(entries=tuple(entries), next=entries[-1].cursor if entries else cursor, more=more, head=head)
 
     async def wait_for_feed(self, after: int, seconds: float) -> None:
