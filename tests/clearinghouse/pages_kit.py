@@ -11,9 +11,11 @@ from aiohttp import ClientResponse, ClientSession, CookieJar
 from yarl import URL
 
 from remediator.clearinghouse import pages
+from remediator.clearinghouse.priority.feeds import Feeds, Kev
+from remediator.clearinghouse.priority.rank import UNKNOWN_ASSET, rank
 from remediator.clearinghouse.server.app import make_app, serving
 from remediator.clearinghouse.server.config import ServerConfig
-from remediator.clearinghouse.store import Store
+from remediator.clearinghouse.store import Ranker, Store
 from remediator.clearinghouse.wire.answers import Validation
 from remediator.clearinghouse.wire.terms import FixState, Scope, Tier, Verb
 from remediator.testing.clearinghouse import FLAW, Party
@@ -97,6 +99,13 @@ class Told(NamedTuple):
         return (*PATHS, f"/flaws/{self.flaw}", f"/fixes/{self.fix}", f"/fixes/{self.waiting}", f"/fixes/{self.revoked}")
 
 
+def ranked(store: Store) -> None:
+    """Rank the queue as the server does, by a feed in which the usual flaw is."""
+    at = store.now
+    feeds = Feeds(at=at, kev=Kev("1", at, {"CVE-2017-16616": None}))
+    store.ranker = Ranker(lambda flaw: rank(flaw, UNKNOWN_ASSET, feeds))
+
+
 async def admin_of(store: Store) -> str:
     house = await store.add_organisation("The house", Tier.operator)
     return (await store.create_token(house.id, [Scope.admin], label="admin"))[1]
@@ -115,6 +124,7 @@ async def verify(store: Store, patch: str = PATCH) -> str:
 async def evil_records(store: Store, party: Party) -> Told:
     """Fill a clearinghouse: a hostile text in each field that takes one."""
     admin = await admin_of(store)
+    ranked(store)
     await party.ask(Verb.lease, {"project": EVIL_FLAW["project"], "commits": EVIL, "scope": [EVIL, "CWE-79"], "contact": EVIL})
     finding = await party.ask(Verb.submit_finding, {"flaw": EVIL_FLAW, "scanner": EVIL, "rule_id": EVIL}, tlp="clear")
     fixes = []

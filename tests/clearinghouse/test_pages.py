@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -18,7 +19,7 @@ from remediator.clearinghouse.store import Store
 from remediator.clearinghouse.wire.terms import Scope, Tier, Verb
 from remediator.testing.clearinghouse import FLAW, Clock, Party
 
-from .pages_kit import EVIL, PATCH, PATHS, Visitor, admin_of, evil_records, served, verify
+from .pages_kit import EVIL, PATCH, PATHS, Visitor, admin_of, evil_records, ranked, served, verify
 
 Joins = Callable[..., Awaitable[Party]]
 CLOSED = [place for place in PLACES if place.handler is not None]
@@ -268,6 +269,19 @@ async def test_a_diff_is_shown_once_verified_and_to_who_may_pull(visits: Visits,
     assert "safe_load" not in seen and (await without.get(f"/fixes/{fix.id}/patch"))[0].status == 404
 
 
+async def test_the_queue_says_how_urgent_when_due_and_why(visits: Visits, store: Store, joins: Joins) -> None:
+    party = await joins("One")
+    await party.ask(Verb.submit_finding, {"flaw": FLAW, "scanner": "s"})
+    visitor = await visits(party.token)
+    assert "not ranked" in (await visitor.get("/"))[1]
+    ranked(store)
+    (flaw,) = (await store.flaws(party.caller)).items
+    assert flaw.priority is not None and flaw.priority.due_days == 3
+    for path in ("/", f"/flaws/{flaw.id}"):
+        _, text = await visitor.get(path)
+        assert visible(flaw.priority.sentence) in unescape(text) and "2026-11-28 12:00 UTC" in text, path
+
+
 async def test_others_tokens_and_keys_are_not_shown(visits: Visits, store: Store, joins: Joins) -> None:
     one, two = await joins("One"), await joins("Two")
     visitor = await visits(one.token)
@@ -345,9 +359,16 @@ def test_text_stays_text(text: str) -> None:
     assert re.sub(r"<[^>]*>", "", told(text)).strip()
 
 
-@given(st.text(alphabet=st.characters(codec="utf-8"), max_size=60))
-def test_different_texts_do_not_look_the_same_for_what_shows_nothing(text: str) -> None:
-    assert visible(f"a{text}\u200bb") != visible(f"a{text}b") and visible(f"a\u3164{text}") != visible(f"a{text}")
+# Unicode's Default_Ignorable_Code_Point, and the blank Braille pattern.
+UNSEEN = [
+    *(0x00AD, 0x034F, 0x061C, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), *range(0x200B, 0x2010), *range(0x202A, 0x202F)),
+    *(*range(0x2060, 0x2070), 0x2800, 0x3164, *range(0xFE00, 0xFE10), 0xFEFF, 0xFFA0, *range(0xFFF0, 0xFFF9), *range(0x1BCA0, 0x1BCA4)),
+    *(*range(0x1D173, 0x1D17B), *range(0xE0000, 0xE1000)),
+]
+
+
+def test_whatever_shows_nothing_is_shown_as_an_escape() -> None:
+    assert [hex(each) for each in UNSEEN if not re.fullmatch(r"a\\[xuU][0-9a-f]{2,8}b", visible(f"a{chr(each)}b"))] == []
 
 
 async def test_every_page_carries_the_policy(visits: Visits, store: Store, joins: Joins) -> None:

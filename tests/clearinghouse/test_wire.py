@@ -15,7 +15,7 @@ from remediator.clearinghouse.wire import merkle
 from remediator.clearinghouse.wire.answers import TreeHead
 from remediator.clearinghouse.wire.envelope import RefusedError, head_is_signed, opened, seal, sign_head
 from remediator.clearinghouse.wire.identity import claims, fingerprints, project
-from remediator.clearinghouse.wire.terms import Problem, Verb
+from remediator.clearinghouse.wire.terms import PAYLOAD_TYPE, Problem, Verb
 from remediator.clearinghouse.wire.verbs import FlawBody, Request
 from remediator.evidence.keys import SigningKey
 
@@ -135,6 +135,16 @@ def test_deep_nesting_and_size_are_refused() -> None:
         with pytest.raises(RefusedError) as refused:
             opened(data)
         assert refused.value.code is code
+
+
+def test_a_key_that_stands_twice_is_refused() -> None:
+    key = SigningKey.generate()
+    payload = base64.b64decode(json.loads(seal(request(), key))["payload"]).replace(
+        b'"submitter":"org-1"', b'"submitter":"org-2","submitter":"org-1"'
+    )
+    envelope = {"payload": base64.b64encode(payload).decode(), "payloadType": PAYLOAD_TYPE, "signatures": [{"keyid": "k", "sig": ""}]}
+    with pytest.raises(RefusedError, match="twice"):
+        opened(json.dumps(envelope).encode())
 
 
 def test_a_bad_body_is_named_by_its_field() -> None:

@@ -66,6 +66,11 @@ class Match(NamedTuple):
     why: str
 
     @property
+    def affected(self) -> bool:
+        """Return whether the component is taken to have the flaw: where it was shown, or before the release with the fix."""
+        return self.level in (MatchLevel.exact, MatchLevel.range)
+
+    @property
     def withdrawn(self) -> bool:
         """Return whether the fix was revoked or superseded since: it is told, and must not be applied."""
         return self.published.fix.state in (FixState.revoked, FixState.superseded)

@@ -179,7 +179,8 @@ def _full_name(group: str, name: str) -> str:
 
 
 def _text(value: object) -> str:
-    return value.strip()[:_MOST_TEXT] if isinstance(value, str) else ""
+    # JSON can spell half of a surrogate pair, which no output could encode.
+    return value.encode("utf-8", "replace").decode().strip()[:_MOST_TEXT] if isinstance(value, str) else ""
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -1,34 +1,27 @@
 """Finds out for itself whether a submitted fix is what it says: first on paper, then by running the proof again.
 
 Nothing is taken on the submitter's word. The source is fetched from where everybody gets it, the project is built and tested by a recipe
-that is found out here, and the playbook must judge as one of this clearinghouse's own does.
+that is found out here, the playbook must judge as this clearinghouse's own does, and only what was measured here makes up the level.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
-from urllib.parse import urlsplit
 
 import structlog
 
-from remediator.artefacts import read_regular
-from remediator.clearinghouse.client.handing import flaw_of
+from remediator.clearinghouse.checking import Policy, UnfetchableError, UnreadableError, checked, fetchable
 from remediator.clearinghouse.store import Job, Store
 from remediator.clearinghouse.wire.answers import Validation
-from remediator.clearinghouse.wire.identity import project as normalised
+from remediator.clearinghouse.wire.envelope import RefusedError
 from remediator.clearinghouse.wire.terms import FixState
 from remediator.errors import EvidenceError, PlaybookError, RemediatorError, SandboxError, SourceError
-from remediator.evidence.container import LIMITS, unpack_files
-from remediator.evidence.examine import Bundle, examine
-from remediator.evidence.keys import PublicKey, TrustedKeys
-from remediator.evidence.replay import ReplayOutcome, ReplayReport
-from remediator.records.source import SourceKind
-from remediator.records.submission import Submission
-from remediator.records.verdict import EvidenceLevel, Outcome
+from remediator.evidence.examine import Bundle
+from remediator.evidence.replay import REPLAYED, UNREPLAYABLE, ReplayOutcome, ReplayReport, measured
+from remediator.records.verdict import EvidenceLevel, Outcome, Verdict
 from remediator.redact import printable
 
 LEAST = EvidenceLevel.E3
@@ -51,12 +44,8 @@ class Found(NamedTuple):
     validation: Validation
     patch: str | None = None
     lines: int = 0
-
-
-class Policy(NamedTuple):
-    """Where sources may be fetched from: package indexes always, git over https from these hosts only."""
-
-    git_hosts: frozenset[str] = frozenset(("github.com", "gitlab.com", "codeberg.org"))
+    keyid: str = ""
+    """The submitter's key that signed the bundle."""
 
 
 async def work(
@@ -91,23 +80,49 @@ async def work(
 
 
 async def _one(store: Store, job: Job, replayer: Replayer, policy: Policy, lease_seconds: int) -> None:
-    validating = asyncio.create_task(validate(job, replayer, policy))
+    validating = asyncio.create_task(_validated(store, job, replayer, policy))
     keeping = asyncio.create_task(_kept(store, job, lease_seconds))
     try:
         await asyncio.wait((validating, keeping), return_when=asyncio.FIRST_COMPLETED)
-        if not validating.done():
+        if validating.done():
+            validating.result()
+        else:
             _log.warning("the job was taken over by another validator", fix=job.fix_id)
-            return
-        found = validating.result()
-        finished = await store.finish_job(job, found.validation, found.state, patch=found.patch, lines_changed=found.lines)
-        told = found.validation
-        detail = "" if told.replayed else printable(" ".join(told.differences))
-        _log.info("validated", fix=job.fix_id, state=found.state.value, reason=told.reason, detail=detail, kept=finished)
     finally:
         for task in (validating, keeping):
             task.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await task
+
+
+async def _validated(store: Store, job: Job, replayer: Replayer, policy: Policy) -> None:
+    found = await validate(job, replayer, policy)
+    while True:
+        try:
+            found = await _standing(store, job, found)
+            kept = await store.finish_job(job, found.validation, found.state, patch=found.patch, lines_changed=found.lines)
+        except RefusedError as error:
+            # The database is away. What took minutes to find out is told when it is back; the lease says until when that is of use.
+            _log.warning("the outcome cannot be written down yet", fix=job.fix_id, reason=error.message)
+            await asyncio.sleep(_IDLE_SECONDS)
+            continue
+        told = found.validation
+        detail = "" if told.replayed else printable(" ".join(told.differences))
+        _log.info("validated", fix=job.fix_id, state=found.state.value, reason=told.reason, detail=detail, kept=kept)
+        return
+
+
+async def _standing(store: Store, job: Job, found: Found) -> Found:
+    """Return what was found, unless its submitter lost key or standing while it was being found."""
+    if found.state is not FixState.verified:
+        return found
+    key = next((each for each in await store.keys(job.organisation) if each.keyid == found.keyid), None)
+    if key is None or key.refusal(store.now) is not None:
+        return _found(FixState.rejected, "key-revoked", f"the key {found.keyid} that signed the bundle is not taken any more")
+    submitter = await store.organisation(job.organisation)
+    if submitter is None or submitter.disabled:
+        return _found(FixState.rejected, "submitter-disabled", "its submitter was shut out")
+    return found
 
 
 async def _kept(store: Store, job: Job, seconds: int) -> None:
@@ -126,29 +141,35 @@ async def validate(job: Job, replayer: Replayer, policy: Policy) -> Found:
         source = fetchable(bundle, policy)
     except EvidenceError as error:
         return _found(FixState.rejected, "bundle-refused", error.message)
-    except _UnfetchableError as error:
+    except UnreadableError as error:
+        return _infra(job, "bundle-unreadable", error)
+    except UnfetchableError as error:
         return _found(FixState.inconclusive, "source-not-public", str(error))
+    limit = asyncio.timeout(policy.most_seconds)
     try:
-        report = await replayer(job.bundle_path, source)
+        async with limit:
+            report = await replayer(job.bundle_path, source)
     except EvidenceError as error:
         return _found(FixState.rejected, "bundle-refused", error.message)
     except PlaybookError as error:
         return _found(FixState.inconclusive, "unknown-playbook", error.message)
     except (SandboxError, SourceError) as error:
-        return _found(FixState.infra_error, "infrastructure", error.message)
+        return _infra(job, "infrastructure", error)
     except RemediatorError as error:
         return _found(FixState.inconclusive, "could-not-replay", error.message)
     except Exception as error:
+        if limit.expired():
+            return _found(FixState.inconclusive, "took-too-long", f"the replay was not done after {policy.most_seconds:.0f} s")
         _log.exception("the replay broke", fix=job.fix_id)
-        return _found(FixState.infra_error, "replay-broke", type(error).__name__)
+        return _infra(job, "replay-broke", error)
     return judged(bundle, report)
 
 
 def judged(bundle: Bundle, report: ReplayReport) -> Found:
     """Return what a replay means. Only what this clearinghouse reached itself counts."""
-    verdict, patch = report.replayed, bundle.patch
-    state, reason = _decided(report)
-    level = report.raises or verdict.level
+    verdict, patch = measured(report.replayed), bundle.patch
+    state, reason = _decided(report, verdict)
+    level = verdict.level if report.raises is None or _hearsay(report) else report.raises
     told = Validation(
         outcome=report.outcome.value,
         reason=reason,
@@ -169,11 +190,15 @@ def judged(bundle: Bundle, report: ReplayReport) -> Found:
     )
     if state is not FixState.verified or patch is None:
         return Found(state, told)
-    return Found(state, told, patch.diff, patch.size)
+    return Found(state, told, patch.diff, patch.size, bundle.signature.keyid)
 
 
-def _decided(report: ReplayReport) -> tuple[FixState, str]:
-    verdict = report.replayed
+def _hearsay(report: ReplayReport) -> bool:
+    """Return whether the bundle's level leans on an answer that only its recorder heard."""
+    return any(check.name in UNREPLAYABLE - {REPLAYED} for check in report.recorded.checks)
+
+
+def _decided(report: ReplayReport, verdict: Verdict) -> tuple[FixState, str]:
     if verdict.outcome is Outcome.infra_error:
         return FixState.infra_error, "infrastructure"
     if verdict.outcome is Outcome.rejected:
@@ -188,60 +213,14 @@ def _decided(report: ReplayReport) -> tuple[FixState, str]:
     return FixState.verified, ""
 
 
-def checked(job: Job) -> Bundle:
-    """Return the bundle, once it is whole, signed by its submitter, and about what was submitted. Raises EvidenceError."""
-    try:
-        archive = read_regular(job.bundle_path, limit_bytes=LIMITS.bytes)
-    except OSError as error:
-        raise EvidenceError(f"the bundle cannot be read: {error.strerror}") from error
-    bundle = examine(unpack_files(archive, "the bundle"), TrustedKeys(PublicKey.parse(line) for line in job.keys))
-    if not bundle.signature.trusted:
-        raise EvidenceError(f"the bundle is signed by {bundle.signature.keyid}, which is no active key of its submitter")
-    patch, verdict = bundle.patch, bundle.verdict
-    if patch is None or verdict is None:
-        raise EvidenceError("the bundle has no patch to hand over")
-    if patch.id != job.patch_id or Submission.identify(bundle.source, bundle.finding, patch, verdict) != job.submission_id:
-        raise EvidenceError("the bundle is about another patch than was submitted")
-    _agrees(job, bundle)
-    return bundle
-
-
-def _agrees(job: Job, bundle: Bundle) -> None:
-    """Raise EvidenceError where the submission says of the flaw what its bundle does not."""
-    said = job.flaw.as_json()
-    try:
-        told = flaw_of(bundle.source, bundle.finding, said["project"])
-        if bundle.source.kind is not SourceKind.path and normalised(bundle.source.uri) != said["project"]:
-            raise EvidenceError(f"the bundle is about {bundle.source.uri[:200]}, not {said['project'][:200]}")
-    except ValueError as error:
-        raise EvidenceError("the bundle names no project that is known") from error
-    for name in ("version", "path", "snippet", "cwe"):
-        if json.dumps(said[name]) != json.dumps(told[name]):
-            raise EvidenceError(f"the submission's {name} is not the bundle's")
-    if said["commit"] not in ("", told["commit"]):
-        raise EvidenceError("the submission's commit is not the bundle's")
-    if extra := sorted(set(said["aliases"]) - set(told["aliases"])):
-        raise EvidenceError(f"the submission names {extra[0][:100]}, the bundle does not")
-
-
-class _UnfetchableError(Exception):
-    """The source is nowhere where this clearinghouse may fetch it."""
-
-
-def fetchable(bundle: Bundle, policy: Policy) -> str:
-    """Return where the base is fetched from. A stranger must not choose a host of ours: only what the operator listed is asked."""
-    uri = bundle.source.uri
-    if bundle.source.kind is SourceKind.package and uri.startswith("pkg:pypi/"):
-        return uri
-    parts = urlsplit(uri)
-    plain = parts.scheme == "https" and not parts.username and parts.port in (None, 443)
-    if bundle.source.kind is SourceKind.git and plain and (parts.hostname or "") in policy.git_hosts:
-        return uri
-    raise _UnfetchableError(f"{uri[:200]} is not fetched by this clearinghouse")
+def _infra(job: Job, reason: str, error: Exception) -> Found:
+    # The operator's log tells it all; the submitter is not told of this machine's folders and engines.
+    _log.warning("could not be validated", fix=job.fix_id, reason=reason, detail=printable(str(error)))
+    return Found(FixState.infra_error, Validation(outcome="not-replayed", reason=reason))
 
 
 def _found(state: FixState, reason: str, detail: str) -> Found:
     return Found(state, Validation(outcome="not-replayed", reason=reason, differences=(detail[:500],)))
 
 
-__all__ = ["Found", "Policy", "Replayer", "checked", "judged", "validate", "work"]
+__all__ = ["Found", "Policy", "Replayer", "judged", "validate", "work"]

@@ -16,6 +16,8 @@ _SEMANTIC_FORM = re.compile(r"v?\d+(\.\d+){0,2}([-+][0-9A-Za-z.+-]+)?", re.ASCII
 _MOST_CHARACTERS = 200
 # Longer numbers than any release has; some readers turn each into an int, which Python refuses above 4,300 digits.
 _LONG_NUMBER = re.compile(r"\d{40}")
+# What the readers of the ecosystems raise for text that is no version of theirs.
+_ODD = (ValueError, TypeError, AttributeError, RuntimeError, IndexError, KeyError)
 
 
 def same(kind: str, one: str, other: str) -> bool:
@@ -39,7 +41,7 @@ def older(kind: str, one: str, other: str) -> bool | None:
 def _held(first: Any, second: Any, relation: str) -> bool | None:
     try:
         return bool(first < second if relation == "<" else first == second)
-    except (ValueError, TypeError, AttributeError, NotImplementedError, RecursionError, IndexError):
+    except _ODD:
         # Hostile text that passed as a version may still not be comparable.
         return None
 
@@ -50,6 +52,7 @@ def _read(kind: str, text: str) -> Any:
         return None
     if kind in _SEMANTIC and not _SEMANTIC_FORM.fullmatch(text):
         return None
+    from univers.nuget import InvalidNuGetVersion
     from univers.version_range import RANGE_CLASS_BY_SCHEMES
 
     known = RANGE_CLASS_BY_SCHEMES.get(kind)
@@ -57,5 +60,5 @@ def _read(kind: str, text: str) -> Any:
         return None
     try:
         return known.version_class(text)
-    except (ValueError, TypeError, AttributeError, NotImplementedError, RecursionError, IndexError):
+    except (*_ODD, InvalidNuGetVersion):
         return None

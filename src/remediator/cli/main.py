@@ -37,6 +37,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "subscribe": "Subscribe to a clearinghouse, or list the subscriptions.",
         "pull": "Fetch what a clearinghouse released, checked against its ledger.",
         "match": "Match pulled fixes against your SBOM, on this machine.",
+        "bundle": "Carry what was pulled over an air gap.",
+        "outcome": "Tell a clearinghouse what became of a fix.",
         "clearinghouse": "Run a clearinghouse.",
         "why": "Say why a finding has no proven fix.",
         "doctor": "Check this machine and these settings.",

@@ -13,7 +13,8 @@ from remediator.cli.options import Verb, pass_session
 from remediator.cli.session import Session
 
 if TYPE_CHECKING:
-    from remediator.clearinghouse.client.subscriber import Pulled
+    from remediator.clearinghouse.client.http import Place
+    from remediator.clearinghouse.client.subscriber import Pulled, Subscription
 
 
 @click.command("pull", cls=Verb, json_fields=json_fields.PULL)
@@ -51,20 +52,26 @@ def command(session: Session, name: str, sboms: tuple[Path, ...], out: Path) -> 
 
 def pull(session: Session, name: str) -> Pulled:
     """Pull a subscription. Raises UsageError, EvidenceError, SinkError, AuthError."""
-    from remediator.clearinghouse.client.http import Clearinghouse, Place
+    from remediator.clearinghouse.client.http import Clearinghouse
     from remediator.clearinghouse.client.subscriber import Subscriber
-    from remediator.errors import UsageError
-    from remediator.settings import trust_store
 
     subscriber = Subscriber(session.settings.state, name)
-    told = subscriber.read()
-    if session.settings.offline:
-        raise UsageError("nothing is pulled offline", hint="`remediator match` works with what was pulled before")
-    token = session.settings.secret(told.token).get_secret_value()
-    place = Place(name, told.url, token, told.trust, trust_store())
+    place = place_of(session, subscriber.read())
 
     async def run() -> Pulled:
         async with Clearinghouse.connect(place) as clearinghouse:
             return await subscriber.pull(clearinghouse)
 
     return asyncio.run(run())
+
+
+def place_of(session: Session, told: Subscription) -> Place:
+    """Return where a subscription pulls from; the token is read now. Raises ConfigError, UsageError."""
+    from remediator.clearinghouse.client.http import Place
+    from remediator.errors import UsageError
+    from remediator.settings import trust_store
+
+    if session.settings.offline:
+        raise UsageError("nothing is pulled offline", hint="`remediator match` works with what was pulled before")
+    token = session.settings.secret(told.token).get_secret_value()
+    return Place(told.name, told.url, token, told.trust, trust_store())

@@ -48,7 +48,6 @@ def command(
     waits, 7 where something was refused.
     """
     from remediator.clearinghouse.client.outbox import Outbox
-    from remediator.cli.documents import print_json
     from remediator.cli.exit_code import ExitCode
     from remediator.cli.places import chosen
     from remediator.evidence.keys import signing_key
@@ -64,11 +63,19 @@ def command(
             _put(session, outbox, place, each, project=project, tlp=tlp or told.tlp, days=days)
         if again:
             outbox.again(place)
-        trouble = _delivered(session, outbox, name)
-        items = outbox.items(place=place)
-        states = _asked(session, name, items) if ask_status else {}
+        return finish(session, outbox, place, ask_status=ask_status)
     finally:
         outbox.close()
+
+
+def finish(session: Session, outbox: Outbox, place: str, *, ask_status: bool = False) -> int:
+    """Deliver what waits, say where everything stands, and return the exit code."""
+    from remediator.cli.documents import print_json
+    from remediator.cli.exit_code import ExitCode
+
+    trouble = _delivered(session, outbox, place)
+    items = outbox.items(place=place)
+    states = _asked(session, place, items) if ask_status else {}
     rows = [_row(item, states) for item in items]
     if session.json is not None:
         print_json(session, rows)

@@ -81,7 +81,9 @@ class Replayer:
         """Return the playbook to judge by. A stranger's may run nothing on this machine that ours would not."""
         if self._playbook:
             return load_playbook(self._playbook)
-        known = [load_playbook(name) for name in {*playbook_names(), self._settings.playbook}]
+        # Who judges by its own recipe judges by its own playbook too: a shipped one may ask for less than the operator's.
+        names = {self._settings.playbook} if self._own_recipe else {*playbook_names(), self._settings.playbook}
+        known = [load_playbook(name) for name in names]
         alike = next((ours for ours in known if _judges_alike(recorded, ours)), None)
         if alike is None:
             raise PlaybookError(
@@ -131,9 +133,10 @@ async def replay_bundle(
     playbook: str | None = None,
     own_recipe: bool = False,
 ) -> ReplayReport:
-    """Read a bundle, run its proof again, compare. With `own_recipe` how to build and test is found out here, not taken from the bundle.
+    """Read a bundle, run its proof again, compare.
 
-    Raises UsageError where the path is no bundle, EvidenceError where the bundle is damaged or signed wrongly.
+    With `own_recipe` nothing of how it is judged is the bundle's: how to build and test is found out here, and the playbook must judge as
+    the settings' one does. Raises UsageError where the path is no bundle, EvidenceError where the bundle is damaged or signed wrongly.
     """
     if not await asyncio.to_thread(is_bundle, path):
         raise UsageError(

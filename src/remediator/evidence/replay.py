@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -18,9 +17,9 @@ from remediator.records.recipe import Recipe
 from remediator.records.record import Record
 from remediator.records.reproducer import Reproducer
 from remediator.records.source import Source
-from remediator.records.verdict import CheckStatus, EvidenceLevel, Outcome, Verdict, fold
+from remediator.records.verdict import Check, CheckStatus, EvidenceLevel, Outcome, Verdict, fold
 
-__all__ = ["Difference", "Judge", "ReplayOutcome", "ReplayReport", "ReplayRequest", "compare", "evidence_digest", "replay"]
+__all__ = ["Difference", "Judge", "ReplayOutcome", "ReplayReport", "ReplayRequest", "compare", "evidence_digest", "measured", "replay"]
 
 NOT_REPLAYED = "not-replayed"
 REPLAYED = "replayed"
@@ -108,21 +107,39 @@ async def replay(bundle: Bundle, judge: Judge, *, scrub: Scrubber | None = None)
         bundle.recipe,
         bundle.reproducer,
     )
-    replayed = taken_over((scrub or Scrubber()).verdict(await judge(request)), recorded, bundle.expected)
+    replayed = taken_over((scrub or Scrubber()).verdict(await judge(request)), recorded)
     return report(bundle, recorded, replayed)
 
 
-def taken_over(replayed: Verdict, recorded: Verdict, expected: Sequence[tuple[str, EvidenceLevel]]) -> Verdict:
+def taken_over(replayed: Verdict, recorded: Verdict) -> Verdict:
     """Return the replayed verdict with the answers that no replay can give (a model's, a person's) as they were recorded.
 
-    They are told as notes; all that can be measured again is.
+    They are told as notes; all that can be measured again is. What was asked, and at which level, is the judge's word alone: a bundle that
+    says that nobody asked for tests, and that its reviewer stands for E4, moves nothing.
     """
     before = {check.name: check for check in recorded.checks}
-    left = {check.name for check in replayed.checks if check.reason == NOT_REPLAYED and check.name in before}
+    left = {check.name for check in replayed.checks if _unmeasured(check) and check.name in before}
     if not left:
         return replayed
     checks = [before[check.name] if check.name in left else check for check in replayed.checks]
+    expected = [(check.name, check.level) for check in replayed.checks]
     return fold(checks, patch_id=replayed.patch_id, finding_id=replayed.finding_id, required=replayed.required, expected=expected)
+
+
+def measured(replayed: Verdict) -> Verdict:
+    """Return a replayed verdict without the answers that were taken over: what is left was measured here."""
+    checks = [_left_open(check) if check.name in UNREPLAYABLE else check for check in replayed.checks]
+    expected = [(check.name, check.level) for check in replayed.checks]
+    return fold(checks, patch_id=replayed.patch_id, finding_id=replayed.finding_id, required=replayed.required, expected=expected)
+
+
+def _left_open(check: Check) -> Check:
+    told = "as its recorder says; no replay can give its answer"
+    return Check(name=check.name, level=check.level, status=CheckStatus.not_run, reason=NOT_REPLAYED, summary=told)
+
+
+def _unmeasured(check: Check) -> bool:
+    return check.name in UNREPLAYABLE and check.reason == NOT_REPLAYED
 
 
 def report(bundle: Bundle, recorded: Verdict, replayed: Verdict) -> ReplayReport:

@@ -11,7 +11,7 @@ from remediator.errors import SandboxUnavailableError, UsageError
 from remediator.evidence.bundle import read, write
 from remediator.evidence.comparison import flaky
 from remediator.evidence.keys import TrustedKeys
-from remediator.evidence.replay import ReplayOutcome, ReplayRequest, compare, evidence_digest, replay, report, taken_over
+from remediator.evidence.replay import ReplayOutcome, ReplayRequest, compare, evidence_digest, measured, replay, report, taken_over
 from remediator.evidence.scrub import Scrubber
 from remediator.records import Check, CheckStatus, EvidenceLevel, Outcome, Verdict
 from remediator.records.verdict import fold
@@ -301,7 +301,7 @@ def without_answers(told: Verdict) -> Verdict:
     ],
 )
 def test_an_independent_replay_raises_what_lacked_nothing_else_to_e5(world, ref, recorded, raised):
-    replayed = taken_over(without_answers(recorded), recorded, [(check.name, check.level) for check in recorded.checks])
+    replayed = taken_over(without_answers(recorded), recorded)
     told = report(read(ref.path), recorded, replayed)
     assert told.agreed, told.differences
     assert told.raises == raised
@@ -313,7 +313,7 @@ def test_words_alone_raise_nothing_to_e5(world, ref):
     checks = [check for check in checks if check.name != "controls"]
     expected = [(check.name, check.level) for check in checks]
     recorded = fold(checks, patch_id="p-1", finding_id="f-1", required=E3, expected=expected)
-    told = report(read(ref.path), recorded, taken_over(without_answers(recorded), recorded, expected))
+    told = report(read(ref.path), recorded, taken_over(without_answers(recorded), recorded))
     assert told.agreed and recorded.level is EvidenceLevel.E4
     assert told.raises is None
 
@@ -321,6 +321,45 @@ def test_words_alone_raise_nothing_to_e5(world, ref):
 def test_a_measured_check_is_never_taken_over(world, ref):
     recorded = ladder(replayed=CheckStatus.not_run)
     worse = without_answers(ladder(replayed=CheckStatus.not_run, reproducer=CheckStatus.failed))
-    told = report(read(ref.path), recorded, taken_over(worse, recorded, [(check.name, check.level) for check in recorded.checks]))
+    told = report(read(ref.path), recorded, taken_over(worse, recorded))
     assert told.outcome is ReplayOutcome.differs
     assert told.raises is None
+
+
+@pytest.mark.parametrize("standing_for", [(("reviewer", 3), ("replayed", 4)), (("reviewer", 3),), (("reviewer", 5), ("replayed", 5))])
+async def test_a_bundle_that_lets_its_reviewer_stand_for_its_tests_is_not_confirmed(world, tmp_path, standing_for):
+    """What is forged: `expected` leaves out what did not pass, and what no replay can measure says that it passed in its place."""
+    patch = world.content.attempts[1].patch
+    asked = [*(Check(name=f"b{n}", level=EvidenceLevel(n), status=CheckStatus.passed) for n in range(3))]
+    told = [*asked, *(Check(name=name, level=EvidenceLevel(level), status=CheckStatus.passed) for name, level in standing_for)]
+    expected = tuple((check.name, check.level) for check in told)
+    forged = fold(told, patch_id=patch.id, finding_id=patch.finding_id, required=E3, expected=expected)
+    content = world.content._replace(attempts=(world.content.attempts[1]._replace(verdict=forged),), chosen=0, expected=expected)
+    bundle = read(write(tmp_path, content, world.key).path)
+    open_ones = [Check(name="tests", level=E3, status=CheckStatus.not_run, reason="no-tests")]
+    open_ones += [
+        Check(name=n, level=EvidenceLevel.E5, status=CheckStatus.not_run, reason="not-replayed") for n in ("reviewer", "replayed")
+    ]
+    honest = [*asked, *open_ones]
+
+    async def judge(request: ReplayRequest) -> Verdict:
+        levels = [(check.name, check.level) for check in honest]
+        return fold(honest, patch_id=patch.id, finding_id=patch.finding_id, required=request.required, expected=levels)
+
+    told_of = await replay(bundle, judge)
+
+    assert not told_of.agreed
+    assert told_of.replayed.level is EvidenceLevel.E2
+    assert told_of.raises is None
+
+
+def test_what_was_measured_here_is_told_apart_from_what_was_taken_over():
+    recorded = ladder()
+    replayed = taken_over(without_answers(recorded), recorded)
+    assert (replayed.level, measured(replayed).level) == (EvidenceLevel.E5, EvidenceLevel.E4)
+    assert {check.name for check in measured(replayed).checks if check.reason == "not-replayed"} == {"reviewer", "replayed"}
+
+
+def test_a_recorded_objection_is_no_measurement_either():
+    recorded = ladder(reviewer=CheckStatus.failed)
+    assert measured(taken_over(without_answers(recorded), recorded)).outcome is Outcome.verified

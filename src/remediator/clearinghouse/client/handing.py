@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from remediator.records.source import Source, SourceKind
 from remediator.records.submission import Submission
 from remediator.records.verdict import Verdict
 
+_LINK = re.compile(r"https?://[^\s\x00-\x20<>\"\\^`{|}]+\Z")
 _ALIAS_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/-")
 
 
@@ -51,7 +53,7 @@ def flaw_of(source: Source, finding: Finding, project: str) -> dict[str, Any]:
         "severity": finding.severity.value,
         "title": (_clean(finding.headline) or finding.rule_id or "flaw")[:500],
         "details": _clean(finding.message)[:20_000],
-        "references": [_clean(each)[:1000] for each in finding.references][:50],
+        "references": [each for each in finding.references if len(each) <= 1000 and _LINK.match(each)][:50],
         "line": finding.location.start_line if finding.location else 0,
     }
 

@@ -38,6 +38,16 @@ class Subscription(Record):
     pulled_at: AwareDatetime | None = None
     sequence: int = 0
     """Of the last air-gap bundle that was imported."""
+    carrier: str = ""
+    """The id of the key that signed it."""
+
+
+class Carried(Record):
+    """How far the last air-gap bundle came that was made here."""
+
+    sequence: int
+    cursor: int
+    head: SignedHead
 
 
 class Pulled(Record):
@@ -78,7 +88,7 @@ class Subscriber:
     def begin(self, url: str, token: str, trust: str) -> Subscription:
         """Subscribe; one that is there already keeps how far it came. Raises UsageError where its ledger is another."""
         private_folder(self.folder)
-        with self._locked():
+        with self.locked():
             if (self.folder / "subscription.json").exists():
                 before = self.read()
                 if before.trust != trust:
@@ -88,7 +98,7 @@ class Subscriber:
                 made = before.model_copy(update={"url": url, "token": token})
             else:
                 made = Subscription(name=self._name, url=url, token=token, trust=trust)
-            self._write(made)
+            self.note(made)
         return made
 
     def read(self) -> Subscription:
@@ -120,7 +130,7 @@ class Subscriber:
         private_folder(self.folder / "fixes")
         new: list[str] = []
         withdrawn: list[str] = []
-        with self._locked():
+        with self.locked():
             told = self.read()
             more = True
             while more:
@@ -130,12 +140,12 @@ class Subscriber:
                     if entry.cursor <= told.cursor:
                         raise EvidenceError("the feed went backwards", hint="tell the operator of the clearinghouse")
                     kept = await self._checked(clearinghouse, head, entry)
-                    write_atomically(self._path(entry.fix_id), kept.model_dump_json().encode())
+                    self.keep(kept)
                     (withdrawn if kept.kind != "published" else new).append(entry.fix_id)
                     told = told.model_copy(update={"cursor": entry.cursor})
                 # Beyond our sight there may be lines for others: the cursor says how far we looked.
                 told = told.model_copy(update={"cursor": max(told.cursor, page.next), "head": head, "pulled_at": datetime.now(UTC)})
-                self._write(told)
+                self.note(told)
                 more = page.more
         size = told.head.head.size if told.head else 0
         fixes = len(list((self.folder / "fixes").glob("fix-*.json")))
@@ -144,6 +154,20 @@ class Subscriber:
         return Pulled(
             name=told.name, new=fresh, withdrawn=tuple(dict.fromkeys(withdrawn)), fixes=fixes, ledger_size=size, cursor=told.cursor
         )
+
+    def keep(self, kept: Kept) -> None:
+        """Write a fix down."""
+        private_folder(self.folder / "fixes")
+        write_atomically(self._path(kept.published.fix.id), kept.model_dump_json().encode())
+
+    def last_carried(self) -> Carried | None:
+        """Return how far the last air-gap bundle came that was made here."""
+        path = self.folder / "carried.json"
+        return Carried.from_json(read_regular(path, limit_bytes=_MOST_BYTES)) if path.exists() else None
+
+    def carried(self, sequence: int, cursor: int, head: SignedHead) -> None:
+        """Note that a bundle was made, once it is on disk."""
+        write_atomically(self.folder / "carried.json", Carried(sequence=sequence, cursor=cursor, head=head).model_dump_json().encode())
 
     async def _checked(self, clearinghouse: Clearinghouse, head: SignedHead, feed: FeedEntry) -> Kept:
         entry, opening, path = await proven(clearinghouse, head, feed)
@@ -163,11 +187,13 @@ class Subscriber:
             raise EvidenceError(f"{fix_id[:60]!r} is no id of a fix")
         return self.folder / "fixes" / f"{fix_id}.json"
 
-    def _write(self, told: Subscription) -> None:
+    def note(self, told: Subscription) -> None:
+        """Write down how far the subscription came."""
         write_atomically(self.folder / "subscription.json", json.dumps(told.as_json(), indent=1).encode())
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
+        """Keep other processes away from the subscription. Raises StateError where one is at it."""
         descriptor = os.open(self.folder / ".lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             try:

@@ -11,8 +11,8 @@ from typing import Any
 
 from remediator import __version__
 from remediator.clearinghouse.exports import told
-from remediator.clearinghouse.exports.product import Product
-from remediator.clearinghouse.sbom import Component, Match, MatchLevel
+from remediator.clearinghouse.exports.product import Product, component_purl
+from remediator.clearinghouse.sbom import Component, Match
 from remediator.clearinghouse.wire.answers import Flaw, Published
 
 _SEVERITIES = ("critical", "high", "medium", "low", "info")
@@ -42,10 +42,10 @@ def of_matches(matches: Sequence[Match], *, publisher: str, at: datetime) -> dic
             part = match.component
             if part not in components:
                 ref = told.identity("component", list(part)).urn
-                components[part] = _component(ref, told.line(part.name), told.line(part.version), told.line(part.purl))
+                components[part] = _component(ref, told.line(part.name), told.line(part.version), component_purl(part))
             ref = components[part]["bom-ref"]
-            affects[ref] = _affects(ref, told.line(part.version), "unknown" if match.level is MatchLevel.name_only else "affected")
-        shown = any(match.level is not MatchLevel.name_only for match in mine)
+            affects[ref] = _affects(ref, told.line(part.version), "affected" if match.affected else "unknown")
+        shown = any(match.affected for match in mine)
         found.append(
             _vulnerability(flaw, list({each.fix.id: each for each in fixes}.values()), publisher, list(affects.values()), shown=shown)
         )

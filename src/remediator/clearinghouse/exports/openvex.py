@@ -8,8 +8,8 @@ from typing import Any
 
 from remediator import __version__
 from remediator.clearinghouse.exports import told
-from remediator.clearinghouse.exports.product import Product
-from remediator.clearinghouse.sbom import Component, Match, MatchLevel
+from remediator.clearinghouse.exports.product import Product, component_purl
+from remediator.clearinghouse.sbom import Component, Match
 from remediator.clearinghouse.wire.answers import Flaw, Published
 
 CONTEXT = "https://openvex.dev/ns/v0.2.0"
@@ -38,7 +38,7 @@ def of_matches(matches: Sequence[Match], *, publisher: str, at: datetime) -> dic
     for (component, _), found in groups.items():
         why = f"{found[0].level}: {told.line(found[0].why)}."
         fixes = [match.published for match in found]
-        affected = any(match.level is not MatchLevel.name_only for match in found)
+        affected = any(match.affected for match in found)
         statements.append(_statement(found[0].published.flaw, fixes, _product(component), why, affected=affected))
     return _document(_once(statements), publisher, at)
 
@@ -49,24 +49,8 @@ def _once(statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _product(component: Component) -> dict[str, Any]:
-    if not component.purl:
-        place = component.repositories[0] if component.repositories else component.name
-        return {"@id": told.identity("component", [place, component.version]).urn, "identifiers": {"purl": _named(component)}}
-    purl = component.purl if "@" in component.purl or not component.version else _versioned(component)
-    return {"@id": told.identity("component", purl).urn, "identifiers": {"purl": told.line(purl)}}
-
-
-def _versioned(component: Component) -> str:
-    from packageurl import PackageURL
-
-    found = PackageURL.from_string(component.purl)
-    return PackageURL(found.type, found.namespace, found.name, component.version, found.qualifiers, found.subpath).to_string()
-
-
-def _named(component: Component) -> str:
-    from packageurl import PackageURL
-
-    return PackageURL("generic", None, component.name or "unknown", component.version or None).to_string()
+    named = [component.purl or component.repositories, component.version, component.name]
+    return {"@id": told.identity("component", named).urn, "identifiers": {"purl": component_purl(component)}}
 
 
 def _statement(flaw: Flaw, fixes: Sequence[Published], product: dict[str, Any], why: str, *, affected: bool) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from packageurl import PackageURL
 
+from remediator.clearinghouse.sbom import Component
 from remediator.clearinghouse.wire.answers import Flaw
 from remediator.clearinghouse.wire.identity import project
 from remediator.redact import printable
@@ -113,6 +114,17 @@ class Product:
         separator = ":" if found.type == "maven" else "/"
         name = f"{found.namespace}{separator}{found.name}" if found.namespace else found.name
         return Ecosystem(_ECOSYSTEMS[found.type], _clean(name))
+
+
+def component_purl(component: Component) -> str:
+    """Return the purl of a listed component with its version; for one that has none, one by its name."""
+    version = _clean(component.version) or None
+    try:
+        found = PackageURL.from_string(component.purl)
+    except ValueError:
+        name = re.sub(r"[/\s]+", "-", _clean(component.name)).strip("-") or "unknown"
+        return PackageURL("generic", None, name, version).to_string()
+    return PackageURL(found.type, found.namespace, found.name, found.version or version, found.qualifiers, found.subpath).to_string()
 
 
 def _clean(text: str) -> str:

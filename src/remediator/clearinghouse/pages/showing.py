@@ -135,7 +135,9 @@ def ladder(fix: Fix) -> list[Rung]:
     ]
 
 
-def due(flaw: Flaw) -> datetime | None:
-    """Return when a flaw should be fixed, counted from when it was first seen here; None where that is not known."""
-    days = flaw.priority.due_days if flaw.priority is not None else None
-    return None if days is None else flaw.first_seen + timedelta(days=days)
+def due(flaw: Flaw) -> Markup:
+    """Return when a flaw should be fixed, counted from when it was first seen here; the timeline where that is no number of days."""
+    if flaw.priority is None:
+        return Markup("not known")
+    days = flaw.priority.due_days
+    return told(flaw.priority.timeline) if days is None else when(flaw.first_seen + timedelta(days=days))

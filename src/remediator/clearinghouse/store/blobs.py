@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from remediator.artefacts import private_folder, sync_folder
 from remediator.clearinghouse.wire.envelope import RefusedError
 from remediator.clearinghouse.wire.terms import MOST_BLOB_BYTES, Problem
 
+_ABANDONED_SECONDS = 3600
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})\Z")
 
 
@@ -26,9 +28,10 @@ class BlobStore:
         self._folder = folder
         private_folder(folder)
         for left in folder.glob(".part-*"):
-            # Of a server that was killed: nobody was told that it arrived.
+            # Of a server that was killed: nobody was told that it arrived. What is younger may be on its way into a server that runs.
             with suppress(OSError):
-                left.unlink()
+                if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+                    left.unlink()
 
     def path(self, digest: str) -> Path:
         """Return where a blob lies. Raises RefusedError for what is no digest: it becomes a file name."""

@@ -48,6 +48,7 @@ async def supersede(batch: Batch, call: Call) -> Answer:
     if old["state"] == FixState.verified and new["state"] != FixState.verified:
         raise RefusedError(Problem.state_conflict, f"the new fix is {new['state']}, not verified", hint="wait until it is validated")
     _still_stands(old)
+    _still_stands(new)
     return await _withdraw(batch, call, old, FixState.superseded, superseded_by=new["id"], reason=body.reason)
 
 
@@ -85,11 +86,14 @@ async def lift(batch: Batch, call: Call) -> Answer:
         raise not_found()
     if not flaw["embargoed"]:
         return call.answer(flaw["id"], "lifted", duplicate=True)
-    await batch.change(schema.witnesses, {"flaw_id": flaw["id"], "organisation": call.organisation}, agreed=1)
+    asking = {"flaw_id": flaw["id"], "organisation": call.organisation, "agreed": 0}
+    fresh = bool(await batch.change(schema.witnesses, asking, agreed=1))
     table = schema.witnesses.c
     where = (table.flaw_id == flaw["id"], table.embargo_until.is_not(None), table.agreed == 0)
     left = (await batch.connection.execute(select(func.count()).select_from(schema.witnesses).where(*where))).scalar_one()
     if left and not call.caller.is_admin:
+        if not fresh:
+            return call.answer(flaw["id"], "agreed", duplicate=True)
         index = batch.record("lift-agreed", flaw["id"], {"flaw": flaw["id"], "organisation": call.organisation, "reason": body.reason})
         return call.answer(flaw["id"], "agreed", ledger_index=index)
     index = await release_flaw(batch, flaw, f"agreed: {body.reason}"[:300])
@@ -103,6 +107,8 @@ async def receipt(batch: Batch, call: Call) -> Answer:
     flaw = None if row is None else batch.flaw(row["flaw_id"])
     if row is None or flaw is None or not is_visible(batch, call.caller, flaw, row):
         raise not_found()
+    if row["published_at"] is None or row["organisation"] == call.organisation:
+        raise RefusedError(Problem.state_conflict, "a receipt is for a fix of somebody else that was let out")
     told = {"fix_id": row["id"], "outcome": body.outcome, "reason": body.reason, "count": body.count}
     batch.insert(schema.receipts, {"organisation": call.organisation, "key": call.request.key, "at": batch.at, **told})
     return call.answer(row["id"], body.outcome, ledger_index=batch.record("receipt", row["id"], told))

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from remediator.clearinghouse.store import schema
 from remediator.clearinghouse.store.batch import Batch, Row
 from remediator.clearinghouse.store.calls import Call, identify, not_found
-from remediator.clearinghouse.store.schema import micros, moment
+from remediator.clearinghouse.store.schema import micros, moment, utc_text
 from remediator.clearinghouse.wire.answers import Answer
 from remediator.clearinghouse.wire.answers import Lease as LeaseRecord
 from remediator.clearinghouse.wire.envelope import RefusedError
@@ -35,14 +35,12 @@ async def lease(batch: Batch, call: Call) -> Answer:
     """Grant a lease, unless the maintainer opted out or another's lease holds on an overlapping scope. Raises RefusedError."""
     body: LeaseBody = call.body
     project = spelled(body.project)
-    out = await batch.one(schema.opt_outs, project=project)
-    if out is not None and (out["until"] is None or out["until"] > batch.at):
-        raise RefusedError(Problem.opted_out, f"the maintainer does not want {project} scanned", hint=f"contact: {out['contact'][:200]}")
+    await _wanted(batch, project)
     for held in await _live(batch, project):
         if held["organisation"] != call.organisation and _overlap(json.loads(held["scope"]), body.scope):
             until = moment(held["expires_at"])
             left = max(1, int((until - batch.now).total_seconds()))
-            hint = f"held until {until.isoformat()}" + (f", contact: {held['contact'][:200]}" if held["contact"] else "")
+            hint = f"held until {utc_text(until)}" + (f", contact: {held['contact'][:200]}" if held["contact"] else "")
             raise RefusedError(Problem.lease_held, f"{project} is leased to another organisation", hint=hint, retry_after_seconds=left)
     fence = await batch.one(schema.fences, project=project)
     fencing = 1 if fence is None else fence["last"] + 1
@@ -73,6 +71,7 @@ async def renew(batch: Batch, call: Call) -> Answer:
     """Keep a lease that still holds."""
     body: RenewBody = call.body
     row = await _own(batch, call, body.lease_id, body.fencing)
+    await _wanted(batch, row["project"])
     row["expires_at"] = max(row["expires_at"], micros(batch.now + timedelta(seconds=body.ttl_seconds)))
     await batch.change(schema.leases, {"id": row["id"]}, expires_at=row["expires_at"])
     index = batch.record("lease-renewed", row["id"], lease_record(row).as_json())
@@ -94,10 +93,17 @@ async def opt_out(batch: Batch, call: Call) -> Answer:
     body: OptOutBody = call.body
     project = spelled(body.project)
     before = await batch.one(schema.opt_outs, project=project)
-    if before is not None and before["organisation"] != call.organisation and not call.caller.is_admin:
-        raise RefusedError(Problem.forbidden, "another organisation spoke for this project before")
-    if body.withdraw and before is None:
-        raise not_found()
+    holds = before is not None and (before["until"] is None or before["until"] > batch.at)
+    # One that was withdrawn or is over binds nobody: else whoever spoke first for a project would speak for it for ever.
+    if before is not None and holds and before["organisation"] != call.organisation and not call.caller.is_admin:
+        raise RefusedError(
+            Problem.forbidden, "another organisation spoke for this project", hint="ask the clearinghouse's operator, who can withdraw it"
+        )
+    object_id = identify("optout", project)
+    if body.withdraw and not holds:
+        return call.answer(object_id, "withdrawn", duplicate=True, project=project)
+    if body.until is not None and body.until <= batch.now and not body.withdraw:
+        raise RefusedError(Problem.bad_request, "until: lies in the past")
     values = {
         "organisation": call.organisation,
         "contact": body.contact,
@@ -109,10 +115,16 @@ async def opt_out(batch: Batch, call: Call) -> Answer:
         batch.insert(schema.opt_outs, {"project": project, **values})
     else:
         await batch.change(schema.opt_outs, {"project": project}, **values)
-    object_id = identify("optout", project)
     state = "withdrawn" if body.withdraw else "opted-out"
     index = batch.record("opt-out", object_id, {"project": project, "state": state, "organisation": call.organisation})
     return call.answer(object_id, state, ledger_index=index, project=project)
+
+
+async def _wanted(batch: Batch, project: str) -> None:
+    """Raise RefusedError where a maintainer opted out."""
+    out = await batch.one(schema.opt_outs, project=project)
+    if out is not None and (out["until"] is None or out["until"] > batch.at):
+        raise RefusedError(Problem.opted_out, f"the maintainer does not want {project} scanned", hint=f"contact: {out['contact'][:200]}")
 
 
 async def check_lease(batch: Batch, call: Call, project: str, lease_id: str | None, fencing: int | None) -> None:

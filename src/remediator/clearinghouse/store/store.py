@@ -20,7 +20,7 @@ from remediator.clearinghouse.store.database import Database
 from remediator.clearinghouse.store.ledger import Ledger, Verified
 from remediator.clearinghouse.store.people import People
 from remediator.clearinghouse.store.reading import Page, Ranker
-from remediator.clearinghouse.store.schema import micros, moment
+from remediator.clearinghouse.store.schema import micros, moment, utc_text
 from remediator.clearinghouse.store.validating import Job
 from remediator.clearinghouse.store.writer import Writer
 from remediator.clearinghouse.wire.answers import (
@@ -167,7 +167,7 @@ class Store(People):
         caller.needs(Scope.submit)
         async with self._database.reading() as connection:
             row = (await connection.execute(select(schema.epochs).order_by(schema.epochs.c.number.desc()).limit(1))).mappings().one()
-        return {"epoch": row["number"], "key": bytes(row["key"]).hex(), "until": moment(row["until"]).isoformat()}
+        return {"epoch": row["number"], "key": bytes(row["key"]).hex(), "until": utc_text(moment(row["until"]))}
 
     # -- reads ---------------------------------------------------------------------------------------------------------
 
@@ -222,7 +222,9 @@ class Store(People):
                 seen = bool(page.items)
                 mine = seen and (caller.is_admin or page.items[0]["organisation"] == caller.organisation)
             elif object_id.startswith("flaw-"):
-                seen = bool((await reading.flaw_rows(connection, caller, ids=[object_id])).items)
+                rows = (await reading.flaw_rows(connection, caller, ids=[object_id])).items
+                seen = bool(rows)
+                object_id = (rows[0]["merged_into"] or object_id) if rows else object_id
                 mine = caller.is_admin
             elif object_id.startswith("finding-"):
                 query = select(schema.witnesses.c.organisation).where(schema.witnesses.c.finding_id == object_id)
@@ -287,6 +289,8 @@ class Store(People):
         async with self._database.reading() as connection:
             head = await self._ledger.head(connection, self._clock())
             entries, more = await reading.feed_rows(connection, caller, cursor, limit)
+            if not entries and cursor > int((await connection.execute(select(func.max(schema.feed.c.cursor)))).scalar() or 0):
+                raise RefusedError(Problem.bad_request, "cursor: the feed is not that long", hint="go on with `next` of the page before")
         return FeedPage(entries=tuple(entries), next=entries[-1].cursor if entries else cursor, more=more, head=head)
 
     async def wait_for_feed(self, after: int, seconds: float) -> None:
@@ -451,5 +455,5 @@ async def _once(batch: Batch, call: Call) -> Answer:
 def _skewed(call: Call, now: datetime) -> None:
     if abs(call.request.at - now) > timedelta(seconds=CLOCK_SKEW_SECONDS):
         raise RefusedError(
-            Problem.clock_skew, f"the envelope is of {call.request.at.isoformat()}, here it is {now.isoformat()}", hint="set your clock"
+            Problem.clock_skew, f"the envelope is of {utc_text(call.request.at)}, here it is {utc_text(now)}", hint="set your clock"
         )

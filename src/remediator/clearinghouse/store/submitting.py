@@ -10,7 +10,7 @@ from remediator.clearinghouse.store import schema
 from remediator.clearinghouse.store.batch import Batch, Row
 from remediator.clearinghouse.store.calls import Call, identify
 from remediator.clearinghouse.store.leasing import check_lease
-from remediator.clearinghouse.store.schema import micros, moment
+from remediator.clearinghouse.store.schema import micros
 from remediator.clearinghouse.wire.answers import Answer
 from remediator.clearinghouse.wire.envelope import RefusedError
 from remediator.clearinghouse.wire.identity import claims, fingerprints
@@ -193,7 +193,8 @@ def _join(batch: Batch, call: Call, flaw: Row, body: FlawBody, embargo: int | No
         flaw["embargo_until"] = max(flaw["embargo_until"], embargo or 0)
         flaw["tlp"] = max(flaw["tlp"], call.request.tlp.value, key=list(Tlp).index)
     elif embargo is not None:
-        told["embargo"] = "not taken: others know of this flaw since " + moment(flaw["first_seen"]).date().isoformat()
+        # Whose it is, since when, and whether it is marked for nobody else, is not told.
+        told["embargo"] = "not taken: this flaw was released"
     doc = json.loads(flaw["doc"])
     doc["aliases"] = sorted({*doc["aliases"], *(alias.upper() if alias[:3].upper() == "CVE" else alias for alias in body.aliases)})[:50]
     doc["cwe"] = sorted({*doc["cwe"], *body.cwe})[:20]

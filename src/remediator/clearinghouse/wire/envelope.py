@@ -71,20 +71,29 @@ def opened(data: bytes) -> Opened:
 
 def _parsed(payload: bytes) -> tuple[Request, Record]:
     try:
-        request = Request.model_validate_json(payload)
-        body = BODIES[request.verb].model_validate(request.body)
+        # Two readers must not read one signature differently: no key twice, and no value taken for another kind.
+        value = json.loads(payload, object_pairs_hook=_once)
+        request = Request.model_validate_json(payload, strict=True)
+        body = BODIES[request.verb].model_validate_json(canonical_json(value["body"]), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"])[:200]
         raise RefusedError(Problem.bad_request, f"{place}: {first['msg'][:300]}", hint="see the protocol's schema of this verb") from error
-    except (ValueError, RecursionError) as error:
-        raise RefusedError(Problem.bad_request, "the payload is not JSON") from error
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
+        raise RefusedError(Problem.bad_request, "the payload is not JSON, or has a key twice") from error
     if _has_nul(request.body):
         # Databases cannot hold it as text, and no honest text has it.
         raise RefusedError(Problem.bad_request, "a text has the character U+0000")
     if request.protocol != PROTOCOL:
         raise RefusedError(Problem.bad_request, f"this clearinghouse speaks {PROTOCOL}")
     return request, body
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
 
 
 def _has_nul(value: object) -> bool:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 
 from remediator.clearinghouse.wire.terms import MOST_TTL_SECONDS, PROTOCOL, Opinion, Tlp, Verb
 from remediator.records.record import Record
+
+
+def _inside(path: str) -> str:
+    if path.startswith("/") or ".." in path.split("/"):
+        raise ValueError("a path lies within the repository")
+    return path
+
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{16,120}$")]
@@ -18,7 +25,8 @@ Project = Annotated[str, StringConstraints(min_length=3, max_length=500, pattern
 Alias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{2,99}$")]
 Short = Annotated[str, StringConstraints(max_length=500)]
 Long = Annotated[str, StringConstraints(max_length=20_000)]
-Path = Annotated[str, StringConstraints(max_length=4_096)]
+Path = Annotated[str, StringConstraints(max_length=4_096), AfterValidator(_inside)]
+Link = Annotated[str, StringConstraints(max_length=1000, pattern=r"^https?://[^\s\x00-\x20<>\"\\^`{|}]+$")]
 
 
 class Request(Record):
@@ -84,7 +92,7 @@ class FlawBody(Record):
     severity: Annotated[str, StringConstraints(pattern=r"^(critical|high|medium|low|info)$")] = "medium"
     title: Annotated[str, StringConstraints(min_length=1, max_length=500)]
     details: Long = ""
-    references: tuple[Annotated[str, StringConstraints(max_length=1000)], ...] = Field(default=(), max_length=50)
+    references: tuple[Link, ...] = Field(default=(), max_length=50)
     line: int = Field(default=0, ge=0)
     automatable: bool | None = None
     technical_impact_total: bool | None = None

@@ -1,0 +1,231 @@
+"""What a subscription pulled, carried on a medium to a machine without a network, which believes it no more than the network.
+
+A bundle (`.rmb`) is a `.tar.zst` of JSON files: `manifest.json` (from which state of the ledger to which, sequence number, expiry, the
+digest of every other file), `manifest.dsse.json` (a DSSE envelope over the manifest, by the key of the machine that made it), `feed.json`
+(the lines of the feed with their proofs) and one file for each fix. Whoever imports it checks the signature, and then everything against
+the ledger key that it trusts itself, as in a pull: whoever carries it can hold it back, and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from pydantic import AwareDatetime, Field, ValidationError
+
+from remediator.clearinghouse.client.http import Clearinghouse
+from remediator.clearinghouse.client.subscriber import Kept, Pulled, Subscriber, Subscription
+from remediator.clearinghouse.client.witness import check_entry, check_head, check_published, proven
+from remediator.clearinghouse.wire import merkle
+from remediator.clearinghouse.wire.answers import FeedEntry, LedgerEntry, Opening, Published, SignedHead
+from remediator.errors import EvidenceError
+from remediator.evidence.attest import pae
+from remediator.evidence.container import pack_files, unpack_files
+from remediator.evidence.keys import PublicKey, SigningKey
+from remediator.records.record import Record, canonical_json, digest_of
+
+SCHEMA = "remediator-airgap/1"
+PAYLOAD_TYPE = "application/vnd.remediator.airgap.v1+json"
+_MANIFEST, _SIGNATURE, _FEED = "manifest.json", "manifest.dsse.json", "feed.json"
+
+
+class Manifest(Record):
+    """What a bundle says of itself. It goes on from the bundle before it: `since` is the ledger's head in that one, None in the first."""
+
+    format: str = SCHEMA
+    sequence: int = Field(ge=1)
+    ledger_key: str
+    carrier: str
+    """The public key of the machine that made it, as an OpenSSH line."""
+    created_at: AwareDatetime
+    expires_at: AwareDatetime
+    since: SignedHead | None
+    head: SignedHead
+    consistency: tuple[str, ...] = ()
+    from_cursor: int
+    cursor: int
+    files: dict[str, str]
+
+
+class Line(Record):
+    """One line of the feed with what proves it."""
+
+    feed: FeedEntry
+    entry: LedgerEntry
+    opening: Opening
+    path: tuple[str, ...]
+
+
+class Read(NamedTuple):
+    """A bundle whose signature and digests fit."""
+
+    manifest: Manifest
+    lines: tuple[Line, ...]
+    fixes: Mapping[str, Published]
+    carrier: PublicKey
+
+
+async def create(subscriber: Subscriber, clearinghouse: Clearinghouse, key: SigningKey, *, days: int) -> tuple[bytes, Manifest]:
+    """Return what was let out since the last bundle, as a bundle. Nothing is noted yet: see `Subscriber.carried`."""
+    last = subscriber.last_carried()
+    told = subscriber.read()
+    if told.head is None:
+        raise EvidenceError("nothing was pulled yet", hint="remediator pull")
+    head, since = told.head, last.head if last is not None else None
+    start = last.cursor if last is not None else 0
+    path: list[bytes] = []
+    if since is not None and 0 < since.head.size < head.head.size:
+        path = await clearinghouse.consistency(since.head.size, head.head.size)
+    lines = []
+    fixes: dict[str, bytes] = {}
+    for kept in subscriber.kept():
+        fresh = [each for each in kept.history if start < each.cursor <= told.cursor]
+        for feed in fresh:
+            entry, opening, proof = await proven(clearinghouse, head, feed)
+            lines.append(Line(feed=feed, entry=entry, opening=opening, path=tuple(each.hex() for each in proof)))
+        if fresh:
+            fixes[f"fixes/{kept.published.fix.id}.json"] = canonical_json(kept.published.as_json())
+    lines.sort(key=lambda line: line.feed.cursor)
+    files = {**fixes, _FEED: canonical_json([line.as_json() for line in lines])}
+    now = datetime.now(UTC)
+    manifest = Manifest(
+        sequence=1 if last is None else last.sequence + 1,
+        ledger_key=clearinghouse.ledger_key.line(),
+        carrier=key.public.line(),
+        created_at=now,
+        expires_at=now + timedelta(days=days),
+        since=since,
+        head=head,
+        consistency=tuple(each.hex() for each in path),
+        from_cursor=start,
+        cursor=told.cursor,
+        files={name: digest_of(data) for name, data in files.items()},
+    )
+    payload = canonical_json(manifest.as_json())
+    signature = {"keyid": key.public.keyid, "sig": base64.b64encode(key.sign(pae(PAYLOAD_TYPE, payload))).decode()}
+    envelope = {"payload": base64.b64encode(payload).decode(), "payloadType": PAYLOAD_TYPE, "signatures": [signature]}
+    return pack_files({**files, _MANIFEST: payload, _SIGNATURE: canonical_json(envelope)}), manifest
+
+
+def read(data: bytes, name: str) -> Read:
+    """Read a bundle as a stranger's; only its signature and digests are checked. Raises EvidenceError."""
+    files = unpack_files(data, name)
+    try:
+        manifest = Manifest.model_validate_json(files[_MANIFEST])
+        carrier = PublicKey.parse(manifest.carrier)
+        envelope = json.loads(files[_SIGNATURE])
+        (only,) = envelope["signatures"]
+        signed = base64.b64decode(envelope["payload"], validate=True)
+        signature = base64.b64decode(only["sig"], validate=True)
+    except (KeyError, TypeError, ValueError, ValidationError, binascii.Error, RecursionError) as error:
+        raise EvidenceError(f"{name} is no bundle for an air gap, or is damaged", hint="make it anew: remediator bundle create") from error
+    fits = envelope.get("payloadType") == PAYLOAD_TYPE and signed == files[_MANIFEST] and only.get("keyid") == carrier.keyid
+    if manifest.format != SCHEMA or not fits or not carrier.verifies(signature, pae(PAYLOAD_TYPE, signed)):
+        raise EvidenceError(f"{name}: the signature does not fit what it is about", hint="do not use it")
+    rest = {path: digest_of(body) for path, body in files.items() if path not in (_MANIFEST, _SIGNATURE)}
+    if rest != manifest.files:
+        raise EvidenceError(f"{name}: a file was changed, added or taken away since it was signed", hint="do not use it")
+    try:
+        lines = tuple(Line.model_validate(each) for each in json.loads(files[_FEED]))
+        fixes = {path: Published.from_json(body) for path, body in files.items() if path.startswith("fixes/")}
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise EvidenceError(f"{name}: is not as bundles have it") from error
+    return Read(manifest, lines, {each.fix.id: each for each in fixes.values()}, carrier)
+
+
+def take(subscriber: Subscriber, found: Read, *, carrier: str, now: datetime) -> Pulled:
+    """Import a bundle. `carrier` is the key id that is trusted to have made it.
+
+    Raises EvidenceError, and writes nothing, where it is another's, expired, older than what is here, does not go on from it, or anything
+    in it is not as the trusted ledger recorded it.
+    """
+    manifest = found.manifest
+    with subscriber.locked():
+        told = subscriber.read()
+        _is_next(manifest, told, found.carrier, carrier, now)
+        key = PublicKey.parse(manifest.ledger_key)
+        if key.keyid != told.trust:
+            raise EvidenceError(f"the bundle is of the ledger {key.keyid}, not of {told.trust}, which is trusted")
+        check_head(manifest.head, key)
+        _goes_on(manifest, told)
+        kept = _checked(found, subscriber, told)
+        new = [each for each in kept if each.kind == "published"]
+        for each in kept:
+            subscriber.keep(each)
+        later = {"cursor": manifest.cursor, "head": manifest.head, "pulled_at": manifest.created_at, "sequence": manifest.sequence}
+        subscriber.note(told.model_copy(update={**later, "carrier": found.carrier.keyid}))
+    return Pulled(
+        name=told.name,
+        new=tuple(each.published.fix.id for each in new),
+        withdrawn=tuple(each.published.fix.id for each in kept if each.kind != "published"),
+        fixes=len(subscriber.kept()),
+        ledger_size=manifest.head.head.size,
+        cursor=manifest.cursor,
+    )
+
+
+def _is_next(manifest: Manifest, told: Subscription, made_by: PublicKey, carrier: str, now: datetime) -> None:
+    trusted = carrier or told.carrier
+    if not trusted:
+        raise EvidenceError(f"the bundle was made by {made_by.keyid}", hint=f"if that is your machine: --carrier {made_by.keyid}")
+    if made_by.keyid != trusted:
+        raise EvidenceError(f"the bundle was made by {made_by.keyid}, not by {trusted}", hint="do not use it")
+    if manifest.sequence <= told.sequence:
+        raise EvidenceError(f"the bundle has the sequence number {manifest.sequence}, and {told.sequence} is here already: a step back")
+    if manifest.sequence != told.sequence + 1:
+        raise EvidenceError(f"the bundle {manifest.sequence} does not follow {told.sequence}", hint="import those between first")
+    if manifest.expires_at <= now:
+        raise EvidenceError(f"the bundle expired at {manifest.expires_at.isoformat()}", hint="make a new one: remediator bundle create")
+    if manifest.from_cursor != told.cursor:
+        raise EvidenceError(f"the bundle begins at {manifest.from_cursor} of the feed, and {told.cursor} is here")
+
+
+def _goes_on(manifest: Manifest, told: Subscription) -> None:
+    last, head = told.head, manifest.head
+    if last is None:
+        return
+    path = [bytes.fromhex(each) for each in manifest.consistency]
+    before, after = bytes.fromhex(last.head.root), bytes.fromhex(head.head.root)
+    if not merkle.consistent(last.head.size, before, head.head.size, after, path):
+        raise EvidenceError("the ledger in the bundle does not go on from the one that is here: its history was rewritten")
+
+
+def _checked(found: Read, subscriber: Subscriber, told: Subscription) -> list[Kept]:
+    kept: dict[str, Kept] = {each.published.fix.id: each for each in subscriber.kept()}
+    changed: dict[str, Kept] = {}
+    cursor = told.cursor
+    for line in found.lines:
+        if not cursor < line.feed.cursor <= found.manifest.cursor:
+            raise EvidenceError("the lines of the feed in the bundle are out of order")
+        cursor = line.feed.cursor
+        recorded = check_entry(found.manifest.head, line.entry, line.opening, [bytes.fromhex(each) for each in line.path], line.feed)
+        published = found.fixes.get(line.feed.fix_id)
+        if published is None or published.fix.id != line.feed.fix_id:
+            raise EvidenceError(f"{line.feed.fix_id} is not in the bundle")
+        before = kept.get(line.feed.fix_id)
+        if line.feed.kind == "published":
+            check_published(published, recorded)
+        elif before is not None and before.published.patch != published.patch:
+            raise EvidenceError(f"{line.feed.fix_id} was withdrawn with another patch than it was let out with")
+        history = (*(before.history if before else ()), line.feed)
+        changed[line.feed.fix_id] = kept[line.feed.fix_id] = Kept(
+            published=published, kind=line.feed.kind, at=line.feed.at, history=history
+        )
+    return list(changed.values())
+
+
+def described(manifest: Manifest) -> dict[str, Any]:
+    """Return what a person wants to know of a bundle."""
+    return {
+        "sequence": manifest.sequence,
+        "created_at": manifest.created_at.isoformat(),
+        "expires_at": manifest.expires_at.isoformat(),
+        "carrier": PublicKey.parse(manifest.carrier).keyid,
+        "ledger": PublicKey.parse(manifest.ledger_key).keyid,
+        "ledger_size": manifest.head.head.size,
+        "fixes": sum(name.startswith("fixes/") for name in manifest.files),
+    }
