@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from remediator.clearinghouse.server.app import make_app, serving
 from remediator.clearinghouse.server.config import ServerConfig
 from remediator.clearinghouse.store import Store
 from remediator.clearinghouse.wire.terms import Scope, Tier
+from remediator.errors import ConfigError
 from remediator.evidence.keys import SigningKey
 from remediator.testing.clearinghouse_process import UNHINDERED
 
@@ -134,7 +136,7 @@ async def twin(url: str, weak: Weakness = same, way: Way = lambda headers, body:
     async with aiohttp.ClientSession(auto_decompress=False, timeout=aiohttp.ClientTimeout(total=60)) as http:
 
         async def passed(request: web.Request) -> web.StreamResponse:
-            kept = {k: v for k, v in request.headers.items() if k in _PASSED}
+            kept = {k: v for k, v in request.headers.items() if k.title() in _PASSED}
             headers, sent = way(kept, await request.read())
             if headers.get("Host") == request.url.authority:
                 del headers["Host"]
@@ -142,7 +144,7 @@ async def twin(url: str, weak: Weakness = same, way: Way = lambda headers, body:
             async with http.request(request.method, target, data=sent or None, headers=headers, allow_redirects=False) as answer:
                 if answer.content_type == "text/event-stream":
                     return await _streamed(request, answer, weak)
-                told = {k: v for k, v in answer.headers.items() if k in ("Content-Type", "ETag", "Allow", "Retry-After", "Location")}
+                told = {k: v for k, v in answer.headers.items() if k.lower() in _RETURNED}
                 found = weak(
                     Passing(request.method, request.path, request.query_string, sent, kept, answer.status, await answer.read(), told)
                 )
@@ -160,6 +162,7 @@ async def twin(url: str, weak: Weakness = same, way: Way = lambda headers, body:
             await runner.cleanup()
 
 
+_RETURNED = frozenset(("content-type", "etag", "allow", "retry-after"))
 _PASSED = frozenset(("Host", "Origin", "Authorization", "Content-Type", "Content-Encoding", "If-None-Match", "Accept", "Last-Event-ID"))
 
 
@@ -336,6 +339,50 @@ async def test_a_weak_twin_breaks_its_statement_and_no_other(number: str, tmp_pa
 
     assert {each.number: each.reason for each in found.found if each.outcome is Outcome.broken}.keys() == {number}, _broken(found)
     assert found.exit_code == 1
+
+
+async def test_a_twin_without_a_weakness_keeps_them_all(tmp_path: Path) -> None:
+    async with Store.open("sqlite", tmp_path / "data") as store, serving(make_app(store, UNHINDERED)) as url, twin(url) as same_url:
+        members = await joined(store)
+        found = await conform(same_url, members.one, members.two, members.pull)
+
+    assert _broken(found) == []
+
+
+async def test_reading_alone_changes_nothing_and_says_what_was_not_run(tmp_path: Path) -> None:
+    async with Store.open("sqlite", tmp_path / "data") as store, serving(make_app(store, UNHINDERED)) as url:
+        members = await joined(store)
+        before = (await store.head()).head.size
+        found = await conform(url, members.pull)
+
+        assert (await store.head()).head.size == before
+    assert {each.number for each in found.found if each.outcome is Outcome.not_run} == {each.number for each in STATEMENTS if each.writes}
+    assert (found.count(Outcome.broken), found.exit_code) == (0, 3)
+
+
+async def test_what_is_no_clearinghouse_is_told_in_a_sentence() -> None:
+    async def anything(_request: web.Request) -> web.Response:
+        return web.Response(text="<html>", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_route("*", "/{rest:.*}", anything)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    with pytest.raises(ConfigError, match="cannot be tried"):
+        await conform(f"http://127.0.0.1:{runner.addresses[0][1]}", Member("t"))
+    await runner.cleanup()
+
+
+async def test_no_token_goes_over_plain_http_to_another_machine() -> None:
+    with pytest.raises(ConfigError, match="plain http"):
+        await conform("http://clearinghouse.example", Member("t"))
+
+
+def test_every_statement_stands_on_the_page_with_its_number_and_no_other_does() -> None:
+    page = (ROOT / "docs/reference/protocol.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| (\d+\.\d+) \| (.+?) \|", page.split("\n## 11. ")[1], re.MULTILINE))
+    assert rows == {each.number: each.text for each in STATEMENTS}
 
 
 def _broken(found: Conformance) -> list[tuple[str, str]]:
