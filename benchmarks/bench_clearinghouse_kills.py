@@ -37,7 +37,8 @@ async def main() -> int:
     options = asked.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before; seed {options.seed}")
     print(
-        "| database | kills | acknowledged | cut off and sent again | lost | doubled | ledger | time | |\n|---|---|---|---|---|---|---|---|---|"
+        "| database | kills | acknowledged | cut off and sent again | lost | doubled | ledger | time | |"
+        "\n|---|---|---|---|---|---|---|---|---|"
     )
     held = True
     if options.only != "postgresql":
