@@ -241,6 +241,31 @@ def verify_ledger(session: Session, data: Path, database: str) -> int:
     return 0
 
 
+@command.command("stats", cls=Verb, json_fields=json_fields.STATS)
+@_data
+@_database
+@pass_session
+def stats(session: Session, data: Path, database: str) -> int:
+    """Count what there is: flaws, findings, fixes by state, jobs that wait, embargoed flaws, feed and ledger entries."""
+
+    async def go(store: Store) -> dict[str, int]:
+        return await store.stats()
+
+    found = _in_store(data, database, go)
+    return _told(session, [{"name": name, "count": count} for name, count in sorted(found.items())], json_fields.STATS)
+
+
+@command.command("openapi", cls=Verb)
+def openapi() -> int:
+    """Print the protocol's OpenAPI 3.1 document, the same as `/v1/openapi.json`."""
+    import json
+
+    from remediator.clearinghouse.server.openapi import document
+
+    click.echo(json.dumps(document(), indent=2, sort_keys=True))
+    return 0
+
+
 async def _id(store: Store, word: str) -> str:
     """Return an organisation's id, by that or by its name."""
     known = await store.organisations()

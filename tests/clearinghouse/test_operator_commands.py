@@ -1,0 +1,190 @@
+"""The operator's commands, as an operator types them, beside a server that runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from remediator.evidence.keys import SigningKey
+
+PROGRAM = str(Path(sys.executable).parent / "remediator")
+EVERY_SECOND = 1.5
+"""How long what was revoked in another process may still be taken, and a little."""
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+class Served(NamedTuple):
+    """A clearinghouse that runs in a process of its own."""
+
+    folder: Path
+    url: str
+    process: subprocess.Popen[str]
+
+    def run(self, *words: str) -> Done:
+        return program(self.folder, "clearinghouse", words[0], "--data", "ch", *words[1:])
+
+    def status_of(self, path: str, token: str) -> int:
+        asked = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {token}"})
+        try:
+            with urllib.request.urlopen(asked, timeout=30) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "REMEDIATOR_HOME": str(folder / "state"), "XDG_CONFIG_HOME": str(folder / "config"), "NO_COLOR": "1"}
+
+
+def program(folder: Path, *words: str) -> Done:
+    done = subprocess.run([PROGRAM, *words], cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=120, check=False)
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Served]:
+    argv = [PROGRAM, "clearinghouse", "serve", "--data", "ch", "--listen", "127.0.0.1:0", "--validators", "0"]
+    process = subprocess.Popen(argv, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    found = re.search(r"clearinghouse at (http://127\.0\.0\.1:\d+) · ledger key (SHA256:\S{43})", process.stdout.readline())
+    assert found
+    yield Served(folder, found[1], process)
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    process.communicate()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(tmp_path_factory.mktemp("served")) as found:
+        yield found
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Served]:
+    with serving(tmp_path) as found:
+        yield found
+
+
+def test_a_token_is_shown_once_and_worth_nothing_once_revoked(served: Served) -> None:
+    served.run("organisation", "St. Anna Hospital", "--tier", "operator")
+    made = served.run("token", "St. Anna Hospital", "--scope", "pull")
+    secret = made.out.strip()
+    assert re.fullmatch(r"rch_[0-9a-f]{16}_[A-Za-z0-9_-]{43}", secret)
+    assert served.status_of("/v1/feed", secret) == 200
+    assert served.status_of("/v1/epoch", secret) == 403
+    listed = served.run("token", "St. Anna Hospital")
+    assert secret.split("_")[1] in listed.out
+    for place in (listed.out, listed.err, *(path.read_bytes().decode("latin-1") for path in (served.folder / "ch").glob("*.sqlite*"))):
+        assert secret.rpartition("_")[2] not in place
+    assert served.run("token", "--revoke", secret.split("_")[1]).code == 0
+    time.sleep(EVERY_SECOND)
+    assert served.status_of("/v1/feed", secret) == 401
+
+
+def test_an_organisation_that_is_shut_out_reads_nothing_more(served: Served) -> None:
+    made = json.loads(served.run("organisation", "Shut Out", "--json").out)
+    secret = served.run("token", "Shut Out", "--scope", "submit").out.strip()
+    assert served.status_of("/v1/epoch", secret) == 200
+    assert served.run("organisation", "--disable", made[0]["id"]).code == 0
+    time.sleep(EVERY_SECOND)
+    assert served.status_of("/v1/epoch", secret) == 401
+
+
+def test_keys_are_registered_replaced_and_revoked(served: Served) -> None:
+    served.run("organisation", "Fix Team")
+    first, second = SigningKey.generate().public, SigningKey.generate().public
+    assert served.run("key", "Fix Team", first.line()).code == 0
+    assert served.run("key", "Fix Team", second.line(), "--replaces", first.keyid).code == 0
+    keys = {row["keyid"]: row for row in json.loads(served.run("key", "Fix Team", "--json").out)}
+    assert keys[first.keyid]["revoked_at"] is not None
+    assert keys[second.keyid]["revoked_at"] is None
+    assert served.run("key", "--revoke", second.keyid, "--reason", "lost").code == 0
+    keys = {row["keyid"]: row for row in json.loads(served.run("key", "Fix Team", "--json").out)}
+    assert keys[second.keyid]["reason"] == "lost"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("token", "nobody", "--scope", "pull"),
+        ("key", "nobody", SigningKey.generate().public.line()),
+        ("key", "Fix Team", "ssh-rsa AAAA"),
+        ("organisation", "Fix Team"),
+        ("organisation", "evil\x1b[2Jname"),
+        ("organisation", "--disable", "org-0"),
+        ("token", "--revoke", "0"),
+        ("key", "--revoke", "SHA256:0"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(served: Served, words: tuple[str, ...]) -> None:
+    served.run("organisation", "Fix Team")
+    done = served.run(*words)
+    assert done.code == 2, done
+    assert done.err.startswith("error: ")
+    assert "Traceback" not in done.err
+    assert "\x1b" not in done.err
+
+
+def test_numbers_the_ledger_and_a_link(fresh: Served) -> None:
+    fresh.run("organisation", "Fix Team")
+    numbers = {row["name"]: row["count"] for row in json.loads(fresh.run("stats", "--json").out)}
+    assert (numbers["flaws"], numbers["ledger"]) == (0, 1)
+    verified = fresh.run("verify-ledger")
+    assert (verified.code, verified.out.startswith("1 entries")) == (0, True)
+    link = fresh.run("login-link", "Fix Team", "ada", "--url", fresh.url).out.strip()
+    assert link.startswith(f"{fresh.url}/login?link=")
+
+
+def test_the_document_is_the_one_that_is_served(served: Served) -> None:
+    printed = json.loads(program(served.folder, "clearinghouse", "openapi").out)
+    with urllib.request.urlopen(served.url + "/v1/openapi.json", timeout=30) as answer:
+        assert printed == json.load(answer)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_in_order(fresh: Served, number: int) -> None:
+    fresh.process.send_signal(number)
+    assert fresh.process.wait(30) == 0
+    assert fresh.run("verify-ledger").code == 0
+
+
+def test_a_changed_ledger_is_told_by_exit_code_8(fresh: Served) -> None:
+    import sqlite3
+
+    fresh.run("organisation", "Fix Team")
+    fresh.process.send_signal(signal.SIGTERM)
+    fresh.process.wait(30)
+    database = sqlite3.connect(fresh.folder / "ch" / "clearinghouse.sqlite")
+    (table,) = database.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'ledger%' AND sql LIKE '%object%'"
+    ).fetchone()
+    assert database.execute(f"UPDATE {table} SET object = replace(object, 'Fix Team', 'Fix Tean')").rowcount == 1
+    database.commit()
+    database.close()
+    assert fresh.run("verify-ledger").code == 8
+
+
+def test_nothing_is_served_to_others_over_plain_http(tmp_path: Path) -> None:
+    done = program(tmp_path, "clearinghouse", "serve", "--data", "ch", "--listen", "0.0.0.0:0")
+    assert done.code == 2
+    assert "plain http" in done.err
