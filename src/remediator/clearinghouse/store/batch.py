@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import Table, bindparam, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from remediator.clearinghouse.store import ledger as ledger_table
 from remediator.clearinghouse.store import schema
+from remediator.clearinghouse.store.bulk import insert_rows
 from remediator.clearinghouse.store.ledger import Fact, Ledger
 from remediator.clearinghouse.store.schema import micros
 
@@ -171,7 +172,7 @@ class Batch:
         """Write what was noted, so that queries see it."""
         inserts, self._inserts = self._inserts, defaultdict(list)
         for table, rows in inserts.items():
-            await self.connection.execute(insert(table), rows)
+            await insert_rows(self.connection, table, rows, is_postgres=self.is_postgres)
         if changed := [self.flaws[each] for each in sorted(self._changed)]:
             self._changed = set()
             names = [column.name for column in schema.flaws.c if column.name not in ("id", "project", "first_seen")]
@@ -181,7 +182,7 @@ class Batch:
     async def finish(self, ledger: Ledger) -> None:
         """Write the rest, the ledger last."""
         await self.flush()
-        if self._facts and await ledger.append(self.connection, self._facts, self.now) != self._first:
+        if self._facts and await ledger.append(self.connection, self._facts, self.now, is_postgres=self.is_postgres) != self._first:
             raise RuntimeError("somebody else wrote into the ledger during a transaction that keeps others out")
 
 

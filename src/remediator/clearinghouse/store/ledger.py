@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, insert, select, tuple_
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from remediator.clearinghouse.store.bulk import insert_rows
 from remediator.clearinghouse.store.schema import ledger_entries, ledger_nodes, micros, moment
 from remediator.clearinghouse.wire import merkle
 from remediator.clearinghouse.wire.answers import LedgerEntry, Opening, SignedHead, TreeHead
@@ -53,7 +54,7 @@ class Ledger:
         self._key = key
         self._signed: SignedHead | None = None
 
-    async def append(self, connection: AsyncConnection, facts: Sequence[Fact], at: datetime) -> int:
+    async def append(self, connection: AsyncConnection, facts: Sequence[Fact], at: datetime, *, is_postgres: bool) -> int:
         """Append the facts in their order; return the index of the first."""
         first = await size(connection)
         if not facts:
@@ -78,10 +79,10 @@ class Ledger:
                 }
             )
             _grow(nodes, made, index, leaf)
-        await connection.execute(insert(ledger_entries), rows)
+        await insert_rows(connection, ledger_entries, rows, is_postgres=is_postgres)
         if made:
             kept = [{"level": level, "index": index, "hash": value} for (level, index), value in made.items()]
-            await connection.execute(insert(ledger_nodes), kept)
+            await insert_rows(connection, ledger_nodes, kept, is_postgres=is_postgres)
         return first
 
     async def head(self, connection: AsyncConnection, now: datetime) -> SignedHead:
