@@ -244,6 +244,10 @@ def _path(told: Any) -> Any:
     return {**told, "path": ["00" * 32, *told["path"][1:]]}
 
 
+def _takes_colours(passing: Passing) -> Passing:
+    return takes("bad-request")(passing) if passing.code == "bad-request" and "colour:" in passing.json["detail"] else passing
+
+
 def _renewed_shorter(told: Any) -> Any:
     told["detail"]["lease"]["expires_at"] = datetime.now(UTC).isoformat()
     return told
@@ -264,18 +268,14 @@ TWINS: dict[str, Weakness | tuple[Weakness, Way]] = {
     "2.2": _no_not_modified,
     "2.3": lambda p: p.telling({"items": [], "next": ""}, 200) if p.code == "bad-request" and p.path == "/v1/flaws" else p,
     "2.4": _repeats,
-    "2.5": lambda p: (
-        takes("bad-request")(p)
-        if b"lease" in p.path.encode() and p.sent and b"colour" in base64.b64decode(json.loads(p.sent)["payload"])
-        else p
-    ),
+    "2.5": _takes_colours,
     "2.6": takes("too-large"),
     "2.7": (same, hides("Content-Encoding")),
     "2.8": (same, hides("Origin")),
     "2.9": (same, hides("Host")),
     "3.1": lambda p: p.telling({"items": [], "next": ""}, 200) if p.code == "unauthorised" and p.path == "/v1/flaws" else p,
     "3.2": lambda p: p.telling({"organisation": {}}, 200) if p.code == "unauthorised" and "Authorization" in p.headers else p,
-    "3.3": takes("forbidden"),
+    "3.3": takes("forbidden", "/v1/lease"),
     "4.2": _always_201,
     "4.3": _not_told_as_duplicate,
     "4.4": takes("idempotency-key-reused"),
@@ -312,7 +312,7 @@ TWINS: dict[str, Weakness | tuple[Weakness, Way]] = {
         "/v1/fixes/", lambda told: {**told, "items": [{**each, "nonce": "00" * 32} for each in told["items"]]} if "items" in told else told
     ),
     "10.1": _plain_errors,
-    "10.2": lambda p: p._replace(status=307) if p.path == "/v1/opt-outs" else p,
+    "10.2": lambda p: p._replace(status=307) if p.path == "/v1/flaws/" else p,
 }
 
 

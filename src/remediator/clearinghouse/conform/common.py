@@ -157,7 +157,9 @@ async def well(ground: Ground) -> None:
 
 
 async def redirects(ground: Ground) -> None:
-    """A clearinghouse sends no redirects: none came during this whole run."""
+    """A clearinghouse sends no redirects, not for a slash too many, nor anywhere else during this whole run."""
+    await ground.get("/v1/flaws/", ground.one)
+    await ground.get("/v1/", ground.one)
     expect(not ground.redirected, f"redirected: {', '.join(ground.redirected[:5])}")
 
 
