@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
+import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,16 +15,17 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from remediator.clearinghouse.server.routes import ROUTES
+from remediator.clearinghouse.server.schemas import ANSWERS, name_of
 from remediator.clearinghouse.store.ledger import commitment, entry_bytes
 from remediator.clearinghouse.wire import merkle, terms
 from remediator.clearinghouse.wire.answers import LedgerEntry, TreeHead
 from remediator.clearinghouse.wire.envelope import opened, seal, sign_head
-from remediator.clearinghouse.wire.identity import claims, fingerprints
+from remediator.clearinghouse.wire.identity import claims, fingerprints, project
 from remediator.clearinghouse.wire.terms import PAYLOAD_TYPE, Problem, Verb
 from remediator.clearinghouse.wire.verbs import BODIES, FlawBody, Request
 from remediator.evidence.attest import pae
 from remediator.evidence.keys import SigningKey
-from remediator.records.record import canonical_json
+from remediator.records.record import Record, canonical_json
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "protocol.md"
 SEED = bytes(range(32))
@@ -38,6 +41,49 @@ FLAW = {
     "aliases": ["CVE-2026-0001"],
     "title": "yaml.load on what a client sends",
 }
+
+PROJECTS = (
+    "pkg:pypi/Foo__Bar.baz@1.0",
+    "pkg:PyPI/Foo",
+    "PKG:pypi/Foo",
+    "pkg:npm/@Angular/Core",
+    "pkg:npm/%40Angular/Core@1?x=y#z",
+    "pkg:github/Foo/Bar",
+    "pkg:bitbucket/Foo/Bar",
+    "pkg:maven/Org.Apache/Commons@1",
+    "pkg:golang/github.com/Foo/Bar",
+    "pkg:cargo/Rand",
+    "pkg:nuget/Foo",
+    "pkg:qpkg/Foo/Bar",
+    "pkg:cpan/Foo/Bar",
+    "pkg:pub/Foo-Bar",
+    "pkg:hackage/Foo_Bar",
+    "pkg:oci/Debian",
+    "pkg:mlflow/Foo?repository_url=https://x.databricks.com",
+    "pkg:npm/%C3%89",
+    "pkg:generic/a:b+c~d",
+    "https://GitHub.com/Foo/Bar.git",
+    "git+https://github.com/Foo/Bar.git/",
+    "git@github.com:Foo/Bar.git",
+    "github.com/Foo/Bar.git",
+    "GitHub.com/Foo/Bar",
+    "HTTPS://gitlab.com/Foo/Bar",
+    "https://user:word@Example.org/Foo",
+    "ssh://git@Example.org:22/Foo/Bar.git",
+    "git://example.org/Foo//",
+    "https://example.org//Foo",
+    "https://www.github.com/Foo/Bar",
+    "https://github.com:443/Foo/Bar",
+    "https://github.com/Foo/Bar.git?x=Y#Z",
+    "https://github.com/Foo/Bar.GIT",
+    "https://example.org/Foo.GIT",
+    "https://example.org/Foo.git.git",
+    "scm:git:https://github.com/Foo/Bar.git",
+    "user@github.com/Foo/Bar",
+    "git@example.org:/Foo",
+    "https://example.org/Foo/../Bar",
+    "example.org",
+)
 
 
 def key(seed: bytes) -> SigningKey:
@@ -59,6 +105,26 @@ def entries() -> list[LedgerEntry]:
     return [LedgerEntry(index=n, kind="published", commitment=commitment(NONCE, text), at=AT) for n, text in enumerate(texts)]
 
 
+def spelled(text: str) -> str:
+    try:
+        return project(text)
+    except ValueError:
+        return "(refused)"
+
+
+def spaces() -> str:
+    found = [point for point in range(sys.maxunicode + 1) if re.fullmatch(r"\s", chr(point))]
+    lines = [found[start : start + 10] for start in range(0, len(found), 10)]
+    return "\n".join(" ".join(f"U+{point:04X}" for point in line) for line in lines)
+
+
+def fields(model: type[Record]) -> str:
+    """Return a record's name and its fields, those that may be null with a question mark."""
+    made = model.model_json_schema(mode="serialization")["properties"]
+    told = [name + ("?" if {"type": "null"} in made[name].get("anyOf", ()) else "") for name in model.model_fields]
+    return textwrap.fill(f"{name_of(model):<15}" + " ".join(told), 140, subsequent_indent=" " * 15, break_on_hyphens=False)
+
+
 def examples() -> dict[str, str]:
     signer, payload = key(SEED), canonical_json(request().as_json())
     signed = pae(PAYLOAD_TYPE, payload)
@@ -78,6 +144,9 @@ def examples() -> dict[str, str]:
         "envelope": seal(request(), signer).decode(),
         "alias": f"bytes         {alias_parts().hex()}\nfingerprint   {hashlib.sha256(alias_parts()).hexdigest()}",
         "prints": json.dumps(list(prints), indent=0),
+        "spaces": spaces(),
+        "projects": "\n".join(f"{text:<55} {spelled(text)}" for text in PROJECTS),
+        "answers": "\n".join(map(fields, ANSWERS)),
         "claims": f"epoch key     {EPOCH_KEY.hex()}\n" + "\n".join(f"claim         {each}" for each in claims(prints, EPOCH_KEY)),
         "commitment": f'nonce         {NONCE}\nobject        {{"fix":"fix-1"}}\ncommitment    {entries()[1].commitment}',
         "leaf": f"{entry_bytes(entries()[1]).decode()}\n{leaves[1].hex()}",

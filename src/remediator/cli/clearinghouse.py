@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from remediator.cli import json_fields
+from remediator.cli import clearinghouse_conform, json_fields
 from remediator.cli.options import Verb, pass_session
 from remediator.cli.session import Session
 
@@ -28,6 +28,9 @@ _database = click.option("--database", metavar="URL", default="sqlite", show_def
 @click.group("clearinghouse", no_args_is_help=True)
 def command() -> None:
     """Run a clearinghouse: serve it, validate what is submitted, and keep its organisations, tokens and keys."""
+
+
+command.add_command(clearinghouse_conform.command)
 
 
 @command.command("serve", cls=Verb)

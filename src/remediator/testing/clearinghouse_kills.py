@@ -68,10 +68,9 @@ async def killed_under_load(database: str, data: Path, kills: int, chance: rando
         for _ in range(kills):
             server = await ServerProcess.start(data, database)
             load.url = server.url
-            answered = load.answered
             # Somebody must have been answered, else it would be killed before it did anything at all.
-            while load.answered == answered:
-                await asyncio.sleep(0.005)
+            load.answered.clear()
+            await load.answered.wait()
             await asyncio.sleep(chance.uniform(_SHORTEST_LIFE, _LONGEST_LIFE))
             await server.kill()
         async with ServerProcess.running(data, database) as server:
@@ -99,7 +98,7 @@ class _Load:
     def __init__(self, member: _Member, chance: random.Random) -> None:
         self.url = ""
         self.stopping = False
-        self.answered = 0
+        self.answered = asyncio.Event()
         self.broken = 0
         self.told: dict[int, Answer] = {}
         self.contradicted: list[str] = []
@@ -128,7 +127,7 @@ class _Load:
                 async with http.post(f"{url}/v1/{verb}", data=envelope, headers=headers) as response:
                     body = await response.read()
                     if response.status in (200, 201):
-                        self.answered += 1
+                        self.answered.set()
                         return Answer.from_json(body)
                     assert response.status >= 500, body
             except (aiohttp.ClientConnectorError, aiohttp.InvalidURL):

@@ -8,10 +8,9 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from remediator.clearinghouse.server.routes import ROUTES, Route
-from remediator.clearinghouse.server.schemas import SCHEMAS
+from remediator.clearinghouse.server.schemas import ANSWERS, SCHEMAS, opened
 from remediator.clearinghouse.wire.answers import ProblemDetail
 from remediator.clearinghouse.wire.terms import MOST_ENVELOPE_BYTES, MOST_PAGE, PAYLOAD_TYPE, PROTOCOL, FixState, Problem
-from remediator.clearinghouse.wire.verbs import BODIES, Request
 from remediator.records.record import Record
 
 _REF = "#/components/schemas/{model}"
@@ -61,11 +60,11 @@ def document() -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    # What is sent may leave out what has a default, what is answered is whole.
-    asked = {Request, *BODIES.values()}
-    modes = [(model, "validation" if model in asked else "serialization") for model in SCHEMAS.values()]
+    # What is sent may leave out what has a default, what is answered is whole and may have more.
+    modes = [(model, "serialization" if model in ANSWERS else "validation") for model in SCHEMAS.values()]
     _, found = models_json_schema(modes, ref_template=_REF)  # type: ignore[arg-type]
-    return dict(found["$defs"])
+    answered = {model.__name__ for model in ANSWERS}
+    return {name: opened(each) if name in answered else each for name, each in found["$defs"].items()}
 
 
 def _operation(route: Route) -> dict[str, Any]:

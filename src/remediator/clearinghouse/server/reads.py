@@ -137,7 +137,7 @@ async def bundle(asked: Asked) -> web.StreamResponse:
 
 
 async def status(asked: Asked) -> web.Response:
-    """Tell how far something came: a fix by its id or submission id, a finding, a lease."""
+    """Tell how far something came: a fix by its id or submission id, a finding, a flaw."""
     return said(asked.request, await asked.store.status(asked.caller, asked.id()))
 
 

@@ -9,7 +9,7 @@ from remediator.clearinghouse.wire import answers
 from remediator.clearinghouse.wire.verbs import BODIES, Request
 from remediator.records.record import Record
 
-_ANSWERS: tuple[type[Record], ...] = (
+ANSWERS: tuple[type[Record], ...] = (
     answers.Answer,
     answers.ProblemDetail,
     answers.Lease,
@@ -37,11 +37,18 @@ def name_of(model: type[Record]) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", model.__name__).lower()
 
 
-_ALL: tuple[type[Record], ...] = (Request, *BODIES.values(), *_ANSWERS)
+_ALL: tuple[type[Record], ...] = (Request, *BODIES.values(), *ANSWERS)
 SCHEMAS: dict[str, type[Record]] = {name_of(model): model for model in _ALL}
 
 
 def schema(model: type[Record]) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a record, complete in itself."""
-    mode = "validation" if model is Request or model in BODIES.values() else "serialization"
-    return {"$schema": _DIALECT, **model.model_json_schema(mode=mode)}  # type: ignore[arg-type]
+    if model not in ANSWERS:
+        return {"$schema": _DIALECT, **model.model_json_schema()}
+    found = model.model_json_schema(mode="serialization")
+    return {"$schema": _DIALECT, **opened(found), "$defs": {name: opened(each) for name, each in found.get("$defs", {}).items()}}
+
+
+def opened(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an answer as a client should take it: later versions of a server may add fields."""
+    return {name: value for name, value in found.items() if (name, value) != ("additionalProperties", False)}

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from remediator.clearinghouse.store import schema
 from remediator.clearinghouse.store.batch import Batch, Row
 from remediator.clearinghouse.store.calls import Call, identify, not_found
-from remediator.clearinghouse.store.schema import micros, moment
+from remediator.clearinghouse.store.schema import micros, moment, utc_text
 from remediator.clearinghouse.wire.answers import Answer
 from remediator.clearinghouse.wire.answers import Lease as LeaseRecord
 from remediator.clearinghouse.wire.envelope import RefusedError
@@ -40,7 +40,7 @@ async def lease(batch: Batch, call: Call) -> Answer:
         if held["organisation"] != call.organisation and _overlap(json.loads(held["scope"]), body.scope):
             until = moment(held["expires_at"])
             left = max(1, int((until - batch.now).total_seconds()))
-            hint = f"held until {until.isoformat()}" + (f", contact: {held['contact'][:200]}" if held["contact"] else "")
+            hint = f"held until {utc_text(until)}" + (f", contact: {held['contact'][:200]}" if held["contact"] else "")
             raise RefusedError(Problem.lease_held, f"{project} is leased to another organisation", hint=hint, retry_after_seconds=left)
     fence = await batch.one(schema.fences, project=project)
     fencing = 1 if fence is None else fence["last"] + 1

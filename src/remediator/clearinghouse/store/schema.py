@@ -20,6 +20,11 @@ def moment(stored: int) -> datetime:
     return _EPOCH + timedelta(microseconds=stored)
 
 
+def utc_text(at: datetime) -> str:
+    """Return a time as answers write it: in UTC, with `Z`."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 organisations = Table(
     "organisations",
     metadata,

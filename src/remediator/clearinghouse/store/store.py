@@ -20,7 +20,7 @@ from remediator.clearinghouse.store.database import Database
 from remediator.clearinghouse.store.ledger import Ledger, Verified
 from remediator.clearinghouse.store.people import People
 from remediator.clearinghouse.store.reading import Page, Ranker
-from remediator.clearinghouse.store.schema import micros, moment
+from remediator.clearinghouse.store.schema import micros, moment, utc_text
 from remediator.clearinghouse.store.validating import Job
 from remediator.clearinghouse.store.writer import Writer
 from remediator.clearinghouse.wire.answers import (
@@ -167,7 +167,7 @@ class Store(People):
         caller.needs(Scope.submit)
         async with self._database.reading() as connection:
             row = (await connection.execute(select(schema.epochs).order_by(schema.epochs.c.number.desc()).limit(1))).mappings().one()
-        return {"epoch": row["number"], "key": bytes(row["key"]).hex(), "until": moment(row["until"]).isoformat()}
+        return {"epoch": row["number"], "key": bytes(row["key"]).hex(), "until": utc_text(moment(row["until"]))}
 
     # -- reads ---------------------------------------------------------------------------------------------------------
 
@@ -455,5 +455,5 @@ async def _once(batch: Batch, call: Call) -> Answer:
 def _skewed(call: Call, now: datetime) -> None:
     if abs(call.request.at - now) > timedelta(seconds=CLOCK_SKEW_SECONDS):
         raise RefusedError(
-            Problem.clock_skew, f"the envelope is of {call.request.at.isoformat()}, here it is {now.isoformat()}", hint="set your clock"
+            Problem.clock_skew, f"the envelope is of {utc_text(call.request.at)}, here it is {utc_text(now)}", hint="set your clock"
         )

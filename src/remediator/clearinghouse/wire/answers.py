@@ -170,7 +170,7 @@ class Published(Record):
 
 
 class FeedEntry(Record):
-    """One line of the feed, in the order of release. `kind`: published, updated, superseded, revoked, lifted."""
+    """One line of the feed, in the order of release. `kind`: published, superseded, revoked."""
 
     cursor: int
     kind: str
