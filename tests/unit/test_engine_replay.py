@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from remediator.engine.replay import Replayer, replay_bundle
 from remediator.errors import EvidenceError, PlaybookError, UsageError
@@ -28,6 +29,22 @@ def test_a_playbook_that_judges_otherwise_is_refused(tmp_path: Path) -> None:
     ours = load_playbook("default")
     with pytest.raises(PlaybookError):
         _replayer(tmp_path)._trusted(Playbook(name="default", scan=ours.scan, verify=ours.verify[:1], sandbox=ours.sandbox))
+
+
+def test_whoever_judges_by_its_own_recipe_follows_no_easier_playbook_than_its_own(tmp_path: Path) -> None:
+    ours = load_playbook("default")
+    strict = tmp_path / "strict.yaml"
+    told = ours.model_copy(update={"name": "strict", "scan": (*ours.scan, Use(use="advisory"))}).resolved()
+    strict.write_text(yaml.safe_dump(told))
+    settings = load_settings(state=tmp_path, playbook=str(strict))
+
+    def replayer(own: bool) -> Replayer:
+        return Replayer(settings, None, print, source=None, playbook=None, own_recipe=own)  # type: ignore[arg-type]
+
+    assert replayer(own=False)._trusted(ours).scan == ours.scan
+    with pytest.raises(PlaybookError):
+        replayer(own=True)._trusted(ours)
+    assert replayer(own=True)._trusted(load_playbook(str(strict))).scan[-1].name == "advisory"
 
 
 async def test_what_is_no_bundle_at_all_is_not_called_a_damaged_one(tmp_path: Path) -> None:
