@@ -37,7 +37,7 @@ EVIL_FLAW: dict[str, Any] = {
     "snippet": EVIL,
     "title": EVIL + "T" * 60,
     "details": f"{EVIL}\n{EVIL}",
-    "references": [f"javascript:document.documentElement.dataset.pwned='r'//{EVIL}"],
+    "references": ["https://evil.example/'onmouseover='document.documentElement.dataset.pwned=1"],
 }
 PATHS = ("/", "/ledger", "/leases", "/organisations", "/tokens", "/keys")
 

@@ -216,3 +216,15 @@ def test_packages_are_named_as_osv_names_them(project: str, kind: str, ecosystem
     assert product.kind == kind
     assert product.ecosystem is not None
     assert tuple(product.ecosystem) == (ecosystem, name)
+
+
+def test_fixes_of_one_flaw_under_different_names_lose_none_of_them() -> None:
+    # Each fix has the names that were checked with it: a flaw that was joined from two must not hide the second one's.
+    one = published_fix(flaw={"aliases": ("CVE-2026-0001",)})
+    two = published_fix(flaw={"aliases": ("CVE-2026-0002",)}, fix={"id": f"fix-{'e' * 24}"})
+    part = Component("ref", "pyanyapi", "0.6.0", "pkg:pypi/pyanyapi@0.6.0", "pkg:pypi/pyanyapi")
+    found = [Match(part, each, MatchLevel.exact, "why") for each in (one, two)]
+    documents = [made(form, one, two) for form in ("csaf", "openvex", "cyclonedx")]
+    documents += [make.of_matches(found, publisher="x", at=AT) for make in (openvex, cyclonedx)]
+    for document in documents:
+        assert {"CVE-2026-0001", "CVE-2026-0002"} <= set(json.dumps(document).replace('"', " ").replace(",", " ").split())

@@ -308,7 +308,7 @@ GOOD: dict[Verb, dict[str, Any]] = {
             "snippet": SQL,
             "title": SQL,
             "details": SQL,
-            "references": [SQL],
+            "references": ["https://evil.example/x');DROP/**/TABLE/**/flaws;--"],
         },
         "scanner": SQL,
         "rule_id": SQL,

@@ -91,7 +91,13 @@ def folded(given: list[Check], patch: Patch) -> Verdict:
 
 
 def made(
-    folder: Path, key: SigningKey, *, recorded: list[Check] | None = None, uri: str = "pkg:pypi/pyanyapi@0.6.0", diff: str = DIFF
+    folder: Path,
+    key: SigningKey,
+    *,
+    recorded: list[Check] | None = None,
+    uri: str = "pkg:pypi/pyanyapi@0.6.0",
+    diff: str = DIFF,
+    version: str | None = None,
 ) -> Made:
     """Make a bundle with the product's own writer."""
     place = Location(path="pyanyapi/interfaces.py", start_line=1, start_column=8, end_line=1, end_column=26)
@@ -101,7 +107,8 @@ def made(
     )  # fmt: skip
     patch = Patch.of(finding_id=finding.id, fixer="codemod", title="Load YAML safely", diff=diff)
     kind = SourceKind.package if uri.startswith("pkg:") else SourceKind.git
-    source = Source(kind=kind, uri=uri, name="pyanyapi", commit="0" * 40, tree=TREE, version="0.6.0" if kind is SourceKind.package else "")
+    version = ("0.6.0" if kind is SourceKind.package else "") if version is None else version
+    source = Source(kind=kind, uri=uri, name="pyanyapi", commit="0" * 40, tree=TREE, version=version)
     verdict = folded(recorded or checks(), patch)
     content = BundleContent(
         case_id="c-0001",
@@ -250,6 +257,23 @@ async def test_a_bundle_that_another_key_signed_is_refused(
     fix = await validated(store, submitter, await submit(submitter, theirs.body, theirs.archive), sandbox)
     assert (fix.state, fix.validation and fix.validation.reason, sandbox.replays) == (FixState.rejected, "bundle-refused", 0)
     await nothing_is_let_out(store, joins)
+
+
+@pytest.mark.parametrize("uri", ["pkg:pypi/pyanyapi@0.6.0", "https://github.com/stranger69/pyanyapi"])
+async def test_a_bundle_that_says_another_version_than_is_fetched_is_refused(
+    store: Store, joins: Joins, submitter: Party, tmp_path: Path, uri: str
+) -> None:
+    theirs, sandbox = made(tmp_path / "theirs", submitter.key, uri=uri, version="9.9.9"), Sandbox()
+    fix = await validated(store, submitter, await submit(submitter, theirs.body, theirs.archive), sandbox)
+    assert (fix.state, fix.validation and fix.validation.reason, sandbox.replays) == (FixState.rejected, "bundle-refused", 0)
+    await nothing_is_let_out(store, joins)
+
+
+async def test_a_bundle_whose_address_cannot_be_split_does_not_end_the_validator(store: Store, submitter: Party, tmp_path: Path) -> None:
+    theirs, sandbox = made(tmp_path / "theirs", submitter.key, uri="https://github.com:99999/stranger69/pyanyapi"), Sandbox()
+    body = {**theirs.body, "flaw": {**theirs.body["flaw"], "project": "https://github.com:99999/stranger69/pyanyapi"}}
+    fix = await validated(store, submitter, await submit(submitter, body, theirs.archive), sandbox)
+    assert (fix.state, fix.validation and fix.validation.reason) == (FixState.inconclusive, "source-not-public")
 
 
 async def test_a_key_that_is_revoked_before_the_validator_comes(store: Store, joins: Joins, submitter: Party, bundle: Made) -> None:

@@ -10,13 +10,14 @@ from remediator.artefacts import read_regular
 from remediator.clearinghouse.client.handing import flaw_of
 from remediator.clearinghouse.store import Job
 from remediator.clearinghouse.wire.identity import project as normalised
-from remediator.errors import EvidenceError
+from remediator.errors import EvidenceError, SourceError
 from remediator.evidence.container import LIMITS, unpack_files
 from remediator.evidence.examine import Bundle, examine
 from remediator.evidence.keys import PublicKey, TrustedKeys
 from remediator.records.record import digest_of
-from remediator.records.source import SourceKind
+from remediator.records.source import Source, SourceKind
 from remediator.records.submission import Submission
+from remediator.source.target import PackageTarget, read_target
 
 
 class Policy(NamedTuple):
@@ -56,6 +57,7 @@ def _agrees(job: Job, bundle: Bundle) -> None:
             raise EvidenceError(f"the bundle is about {bundle.source.uri[:200]}, not {said['project'][:200]}")
     except ValueError as error:
         raise EvidenceError("the bundle names no project that is known") from error
+    _names_its_version(bundle.source)
     for name in ("version", "path", "snippet", "cwe", "severity"):
         if json.dumps(said[name]) != json.dumps(told[name]):
             raise EvidenceError(f"the submission's {name} is not the bundle's")
@@ -63,6 +65,21 @@ def _agrees(job: Job, bundle: Bundle) -> None:
         raise EvidenceError("the submission's commit is not the bundle's")
     if extra := sorted(set(said["aliases"]) - set(told["aliases"])):
         raise EvidenceError(f"the submission names {extra[0][:100]}, the bundle does not")
+
+
+def _names_its_version(source: Source) -> None:
+    """Raise EvidenceError where the version that is told is not the one that is fetched and replayed."""
+    if source.kind is SourceKind.package:
+        try:
+            wanted = read_target(source.uri)
+        except SourceError as error:
+            raise EvidenceError(f"the bundle is about {source.uri[:200]}, which is no package") from error
+        fetched = wanted.version if isinstance(wanted, PackageTarget) else ""
+    else:
+        # A repository is known by its commit: no release can be shown to be in it.
+        fetched = ""
+    if source.version != fetched:
+        raise EvidenceError(f"the bundle says version {source.version[:100]!r}, and its source is {source.uri[:200]}")
 
 
 class UnreadableError(Exception):
@@ -81,8 +98,11 @@ def fetchable(bundle: Bundle, policy: Policy) -> str:
         raise UnfetchableError("the source's address has characters that no address has")
     if bundle.source.kind is SourceKind.package and uri.startswith("pkg:pypi/"):
         return uri
-    parts = urlsplit(uri)
-    plain = parts.scheme == "https" and not parts.username and parts.port in (None, 443)
+    try:
+        parts = urlsplit(uri)
+        plain = parts.scheme == "https" and not parts.username and parts.port in (None, 443)
+    except ValueError as error:
+        raise UnfetchableError(f"{uri[:200]} is no address") from error
     if bundle.source.kind is SourceKind.git and plain and (parts.hostname or "") in policy.git_hosts:
         return uri
     raise UnfetchableError(f"{uri[:200]} is not fetched by this clearinghouse")

@@ -145,6 +145,10 @@ async def validate(job: Job, replayer: Replayer, policy: Policy) -> Found:
         return _infra(job, "bundle-unreadable", error)
     except UnfetchableError as error:
         return _found(FixState.inconclusive, "source-not-public", str(error))
+    except Exception as error:
+        # Whatever a stranger's bundle does to its reader, it must not end the validator: the others' fixes wait for it.
+        _log.exception("the bundle broke its reader", fix=job.fix_id)
+        return _infra(job, "check-broke", error)
     limit = asyncio.timeout(policy.most_seconds)
     try:
         async with limit:

@@ -19,7 +19,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 
 from remediator.clearinghouse.client.http import Clearinghouse
 from remediator.clearinghouse.client.subscriber import Kept, Pulled, Subscriber, Subscription
-from remediator.clearinghouse.client.witness import check_entry, check_head, check_published, proven
+from remediator.clearinghouse.client.witness import KNOWN, check_entry, check_head, check_line, proven
 from remediator.clearinghouse.wire import merkle
 from remediator.clearinghouse.wire.answers import FeedEntry, LedgerEntry, Opening, Published, SignedHead
 from remediator.errors import EvidenceError
@@ -203,15 +203,15 @@ def _checked(found: Read, subscriber: Subscriber, told: Subscription) -> list[Ke
             raise EvidenceError("the lines of the feed in the bundle are out of order")
         cursor = line.feed.cursor
         recorded = check_entry(found.manifest.head, line.entry, line.opening, [bytes.fromhex(each) for each in line.path], line.feed)
+        if line.feed.kind not in KNOWN:
+            continue
         published = found.fixes.get(line.feed.fix_id)
         if published is None or published.fix.id != line.feed.fix_id:
             raise EvidenceError(f"{line.feed.fix_id} is not in the bundle")
         before = kept.get(line.feed.fix_id)
-        if line.feed.kind == "published":
-            check_published(published, recorded)
-        elif before is not None and before.published.patch != published.patch:
-            raise EvidenceError(f"{line.feed.fix_id} was withdrawn with another patch than it was let out with")
-        history = (*(before.history if before else ()), line.feed)
+        history = before.history if before else ()
+        check_line(line.feed, published, recorded, history, before.published.patch if before else None)
+        history = (*history, line.feed)
         changed[line.feed.fix_id] = kept[line.feed.fix_id] = Kept(
             published=published, kind=line.feed.kind, at=line.feed.at, history=history
         )

@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, Field
 
 from remediator.artefacts import private_folder, read_regular, write_atomically
 from remediator.clearinghouse.client.http import Clearinghouse
-from remediator.clearinghouse.client.witness import advanced, check_entry, check_published, proven
+from remediator.clearinghouse.client.witness import KNOWN, advanced, check_entry, check_line, proven
 from remediator.clearinghouse.wire.answers import FeedEntry, Published, SignedHead
 from remediator.errors import EvidenceError, StateError, UsageError
 from remediator.records.record import Record
@@ -139,9 +139,10 @@ class Subscriber:
                 for entry in page.entries:
                     if entry.cursor <= told.cursor:
                         raise EvidenceError("the feed went backwards", hint="tell the operator of the clearinghouse")
-                    kept = await self._checked(clearinghouse, head, entry)
-                    self.keep(kept)
-                    (withdrawn if kept.kind != "published" else new).append(entry.fix_id)
+                    if entry.kind in KNOWN:
+                        kept = await self._checked(clearinghouse, head, entry)
+                        self.keep(kept)
+                        (withdrawn if kept.kind != "published" else new).append(entry.fix_id)
                     told = told.model_copy(update={"cursor": entry.cursor})
                 # Beyond our sight there may be lines for others: the cursor says how far we looked.
                 told = told.model_copy(update={"cursor": max(told.cursor, page.next), "head": head, "pulled_at": datetime.now(UTC)})
@@ -175,11 +176,10 @@ class Subscriber:
         file = self._path(feed.fix_id)
         before = Kept.from_json(read_regular(file, limit_bytes=_MOST_BYTES)) if file.exists() else None
         published = await clearinghouse.published(feed.fix_id)
-        if feed.kind == "published":
-            check_published(published, recorded)
-        elif before is not None and before.published.patch != published.patch:
-            raise EvidenceError(f"{feed.fix_id} was withdrawn with another patch than it was let out with")
-        history = (*(before.history if before else ()), feed)
+        # Killed in the middle of a page, a pull sees its lines again.
+        earlier = tuple(each for each in (before.history if before else ()) if each.cursor < feed.cursor)
+        check_line(feed, published, recorded, earlier, before.published.patch if before else None)
+        history = (*earlier, feed)
         return Kept(published=published, kind=feed.kind, at=feed.at, history=history)
 
     def _path(self, fix_id: str) -> Path:

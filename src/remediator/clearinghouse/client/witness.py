@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from remediator.clearinghouse.client.http import Clearinghouse
 from remediator.clearinghouse.wire import merkle
 from remediator.clearinghouse.wire.answers import FeedEntry, LedgerEntry, Opening, Published, SignedHead
 from remediator.clearinghouse.wire.envelope import head_is_signed
+from remediator.clearinghouse.wire.terms import FixState
 from remediator.errors import EvidenceError
 from remediator.evidence.keys import PublicKey
 from remediator.records.patch import Patch
-from remediator.records.record import canonical_json
+from remediator.records.record import canonical_json, digest_of
 
 _HINT = "pull nothing from it before its operator explains, by another way"
 
@@ -71,5 +73,36 @@ def check_published(told: Published, recorded: dict[str, Any]) -> None:
     """Raise EvidenceError where what is distributed is not what the ledger recorded: the patch is known by its digest."""
     patch_id = Patch.of(finding_id="", fixer="", title="", diff=told.patch).id
     same = (told.fix.id, told.fix.patch_id, told.fix.bundle, told.fix.level)
-    if (recorded.get("fix"), patch_id, recorded.get("bundle"), recorded.get("level")) != same or recorded.get("patch_id") != patch_id:
+    found = (recorded.get("fix"), patch_id, recorded.get("bundle"), recorded.get("level")) == same and recorded.get("patch_id") == patch_id
+    # The id is too short to be a proof: two patches with the same one are found in seconds.
+    if not found or recorded.get("patch") != digest_of(told.patch.encode("utf-8", "surrogateescape")):
         raise EvidenceError(f"{told.fix.id} is not as the ledger recorded it: its patch or bundle was changed", hint=_HINT)
+
+
+WITHDRAWN = frozenset((FixState.revoked.value, FixState.superseded.value))
+KNOWN = WITHDRAWN | {"published"}
+"""The kinds of lines that a client acts on. Others are of a later version of the protocol, and change nothing that is here."""
+
+
+def check_line(feed: FeedEntry, told: Published, recorded: dict[str, Any], history: Sequence[FeedEntry], patch: str | None) -> None:
+    """Raise EvidenceError where a line of the feed does not say of a fix what the ledger does, or says again what is over.
+
+    `history` are the lines about the fix that were taken before, `patch` what was kept then.
+    """
+    if told.fix.id != feed.fix_id:
+        raise EvidenceError(f"{told.fix.id[:100]} was told in the place of {feed.fix_id}", hint=_HINT)
+    if history and (feed.ledger_index <= history[-1].ledger_index or (feed.kind == "published" and _gone(history))):
+        raise EvidenceError(f"{feed.fix_id} was let out or withdrawn before, and the feed takes that back", hint=_HINT)
+    if feed.kind == "published":
+        check_published(told, recorded)
+        if told.fix.state != FixState.verified and told.fix.state not in WITHDRAWN:
+            raise EvidenceError(f"{feed.fix_id} was let out, and is {told.fix.state}", hint=_HINT)
+        return
+    if told.fix.state != feed.kind:
+        raise EvidenceError(f"{feed.fix_id} was {feed.kind}, and is told as {told.fix.state}", hint=_HINT)
+    if patch is not None and patch != told.patch:
+        raise EvidenceError(f"{feed.fix_id} was withdrawn with another patch than it was let out with")
+
+
+def _gone(history: Sequence[FeedEntry]) -> bool:
+    return any(each.kind in WITHDRAWN for each in history)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 from datetime import UTC, datetime, timedelta
 
-from remediator.clearinghouse.conform.common import envelope_of
 from remediator.clearinghouse.conform.ground import Ground, Member, Reply, expect, fresh, project, refused, sealed
+from remediator.clearinghouse.conform.shared import envelope_of
 from remediator.clearinghouse.conform.statement import Statement
 from remediator.clearinghouse.wire.terms import CLOCK_SKEW_SECONDS, Problem, Verb
 from remediator.evidence.keys import SigningKey

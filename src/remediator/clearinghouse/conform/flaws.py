@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from remediator.clearinghouse.conform.common import finding
 from remediator.clearinghouse.conform.ground import Ground, Member, detail, expect, flaw, fresh, refused
+from remediator.clearinghouse.conform.shared import finding
 from remediator.clearinghouse.conform.statement import Statement
 from remediator.clearinghouse.wire.identity import claims, fingerprints
 from remediator.clearinghouse.wire.terms import Problem, Verb

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection
 from typing import NamedTuple
 
-from remediator.clearinghouse.conform import common, envelopes, flaws, leases, ledger
+from remediator.clearinghouse.conform import envelopes, flaws, leases, ledger, shared
 from remediator.clearinghouse.conform.ground import BrokenError, Ground, Member, NotRunError, checked_url
 from remediator.clearinghouse.conform.statement import Found, Outcome, Statement
 from remediator.errors import ConfigError
@@ -20,7 +20,7 @@ def _order(each: Statement) -> tuple[int, ...]:
 
 
 STATEMENTS: tuple[Statement, ...] = tuple(
-    sorted((*common.STATEMENTS, *envelopes.STATEMENTS, *leases.STATEMENTS, *flaws.STATEMENTS, *ledger.STATEMENTS, *common.LAST), key=_order)
+    sorted((*shared.STATEMENTS, *envelopes.STATEMENTS, *leases.STATEMENTS, *flaws.STATEMENTS, *ledger.STATEMENTS, *shared.LAST), key=_order)
 )
 
 
@@ -74,10 +74,10 @@ async def conform(
                 return await each.tried(ground)
 
         async with asyncio.TaskGroup() as group:
-            running = [group.create_task(tried(each)) for each in wanted if each not in common.LAST]
+            running = [group.create_task(tried(each)) for each in wanted if each not in shared.LAST]
         found = [each.result() for each in running]
         # What is said of the whole run is looked at when it is over.
-        found += [await tried(each) for each in wanted if each in common.LAST]
+        found += [await tried(each) for each in wanted if each in shared.LAST]
     return Conformance(ground.url, tuple(found))
 
 

@@ -39,7 +39,7 @@ def of_matches(matches: Sequence[Match], *, publisher: str, at: datetime) -> dic
         why = f"{found[0].level}: {told.line(found[0].why)}."
         fixes = [match.published for match in found]
         affected = any(match.affected for match in found)
-        statements.append(_statement(found[0].published.flaw, fixes, _product(component), why, affected=affected))
+        statements.append(_statement(told.joined(fixes), fixes, _product(component), why, affected=affected))
     return _document(_once(statements), publisher, at)
 
 

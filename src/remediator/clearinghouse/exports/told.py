@@ -33,10 +33,16 @@ def several(published: Given) -> tuple[Published, ...]:
 
 def by_flaw(published: Iterable[Published]) -> list[tuple[Flaw, list[Published]]]:
     """Return the fixes of each flaw together, in the order in which the flaws come."""
-    found: dict[str, tuple[Flaw, list[Published]]] = {}
+    found: dict[str, list[Published]] = {}
     for each in published:
-        found.setdefault(each.flaw.id, (each.flaw, []))[1].append(each)
-    return list(found.values())
+        found.setdefault(each.flaw.id, []).append(each)
+    return [(joined(fixes), fixes) for fixes in found.values()]
+
+
+def joined(fixes: Sequence[Published]) -> Flaw:
+    """Return the flaw of several fixes under all of their names: each fix has only those that were checked with it."""
+    first = fixes[0].flaw
+    return first.model_copy(update={"aliases": tuple(dict.fromkeys(alias for each in fixes for alias in each.flaw.aliases))})
 
 
 def withdrawn(published: Published) -> bool:

@@ -73,7 +73,7 @@ async def _withdraw(batch: Batch, call: Call, row: Row, state: FixState, *, reas
     index = batch.record(state.value, row["id"], value)
     flaw = batch.flaw(row["flaw_id"])
     if was_out and flaw is not None:
-        await batch.publish(state.value, row, flaw, aliases_of(flaw), index)
+        await batch.publish(state.value, row, flaw, aliases_of(row), index)
     return call.answer(row["id"], state, ledger_index=index)
 
 

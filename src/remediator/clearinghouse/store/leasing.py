@@ -22,6 +22,8 @@ from remediator.clearinghouse.wire.identity import project as normalised
 from remediator.clearinghouse.wire.terms import Problem
 from remediator.clearinghouse.wire.verbs import LeaseBody, OptOutBody, ReleaseBody, RenewBody
 
+_FURTHEST = timedelta(days=36_525)
+
 
 def spelled(text: str) -> str:
     """Return a project's one spelling. Raises RefusedError."""
@@ -92,6 +94,9 @@ async def opt_out(batch: Batch, call: Call) -> Answer:
     """Note a maintainer's wish. Only who made it, or an admin, takes it back or changes it."""
     body: OptOutBody = call.body
     project = spelled(body.project)
+    if body.until is not None and body.until > batch.now + _FURTHEST:
+        # A time that no calendar has in UTC could be stored, and not be shown to anybody any more.
+        raise RefusedError(Problem.bad_request, "until: at most a hundred years ahead", hint="null is until it is withdrawn")
     before = await batch.one(schema.opt_outs, project=project)
     holds = before is not None and (before["until"] is None or before["until"] > batch.at)
     # One that was withdrawn or is over binds nobody: else whoever spoke first for a project would speak for it for ever.

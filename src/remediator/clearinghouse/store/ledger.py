@@ -184,11 +184,15 @@ async def entries(connection: AsyncConnection, start: int, limit: int) -> list[L
     return [LedgerEntry(index=row.number, kind=row.kind, commitment=row.commitment, at=moment(row.at)) for row in rows]
 
 
-async def openings(connection: AsyncConnection, object_id: str) -> list[Opening]:
-    """Return what opens the entries about an object. Who may have them was asked before."""
+async def openings(connection: AsyncConnection, object_id: str, kinds: Sequence[str], *, others: bool) -> list[Opening]:
+    """Return what opens the entries about an object: those of these kinds, and `others` where room is left. Who may was asked before."""
     table = ledger_entries.c
     query = select(table.number, table.kind, table.nonce, table.object, table.at).where(table.object_id == object_id).order_by(table.number)
-    rows = (await connection.execute(query.limit(MOST_PAGE))).all()
+    rows = list((await connection.execute(query.where(table.kind.in_(kinds)).limit(MOST_PAGE))).all())
+    if others:
+        # Anybody may add a receipt: what was let out must not be lost behind them.
+        rows += (await connection.execute(query.where(table.kind.not_in(kinds)).limit(MOST_PAGE - len(rows)))).all()
+        rows.sort(key=lambda row: int(row.number))
     return [Opening(index=row.number, kind=row.kind, nonce=row.nonce, object=row.object, at=moment(row.at)) for row in rows]
 
 

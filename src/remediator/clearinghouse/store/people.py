@@ -25,6 +25,7 @@ from remediator.errors import UsageError
 from remediator.evidence.keys import PublicKey
 
 _REMEMBERED_SECONDS = 1.0
+_LONGEST_KEYID = 100
 _SHOWN = "token:"
 _LINK, _SESSION = timedelta(minutes=15), timedelta(hours=12)
 
@@ -236,11 +237,13 @@ class People:
 
     async def key(self, keyid: str) -> KeyInfo | None:
         """Return a key, at most a second old."""
+        if len(keyid) > _LONGEST_KEYID:
+            return None
         kept = self._keys.get(keyid)
         if kept is not None and time.monotonic() - kept[0] < _REMEMBERED_SECONDS:
             return kept[1]
         async with self._database.reading() as connection:
-            row = (await connection.execute(select(schema.keys).where(schema.keys.c.keyid == keyid[:100]))).mappings().first()
+            row = (await connection.execute(select(schema.keys).where(schema.keys.c.keyid == keyid))).mappings().first()
         found = None if row is None else _key(dict(row))
         if len(self._keys) > 10_000:
             self._keys.clear()

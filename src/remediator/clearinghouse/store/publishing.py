@@ -11,6 +11,7 @@ from remediator.clearinghouse.store import schema
 from remediator.clearinghouse.store.batch import Batch, Row
 from remediator.clearinghouse.store.calls import Caller
 from remediator.clearinghouse.wire.terms import FixState
+from remediator.records.record import digest_of
 
 OUT = (FixState.verified.value, FixState.superseded.value, FixState.revoked.value)
 """The states of a fix that others than its submitter may see, once no embargo holds."""
@@ -33,9 +34,9 @@ def _released(caller: Caller, flaw: Row) -> bool:
     return not flaw["embargoed"] and flaw["tlp"] in caller.tlps
 
 
-def aliases_of(flaw: Row) -> str:
-    """Return the flaw's aliases as JSON."""
-    return json.dumps(json.loads(flaw["doc"])["aliases"])
+def aliases_of(fix: Row) -> str:
+    """Return the names of what a fix is for, as JSON: those that were checked with it, not whatever others joined to the flaw."""
+    return json.dumps(json.loads(fix["flaw_doc"])["aliases"])
 
 
 async def publish_fix(batch: Batch, flaw: Row, fix: Row) -> None:
@@ -49,9 +50,10 @@ async def publish_fix(batch: Batch, flaw: Row, fix: Row) -> None:
         "level": fix["level"],
         "bundle": fix["bundle"],
         "patch_id": fix["patch_id"],
+        "patch": digest_of(fix["patch"].encode("utf-8", "surrogateescape")),
     }
     index = batch.record("published", fix["id"], value)
-    await batch.publish("published", fix, flaw, aliases_of(flaw), index)
+    await batch.publish("published", fix, flaw, aliases_of(fix), index)
 
 
 async def release_flaw(batch: Batch, flaw: Row, why: str) -> int:

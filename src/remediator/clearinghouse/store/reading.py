@@ -87,7 +87,9 @@ async def flaw_rows(
 async def flaw_records(connection: AsyncConnection, caller: Caller, rows: Sequence[Row], ranker: Ranker, now: datetime) -> list[Flaw]:
     """Return the rows as the wire has them, each with what this caller may see of it."""
     ids = [row["id"] for row in rows]
-    seen = await _by_flaw(connection, schema.witnesses, ids, schema.witnesses.c.at)
+    # Only what the caller may see of it is fetched: a flaw can have been reported a thousand times, by somebody else.
+    own = true() if caller.is_admin else schema.witnesses.c.organisation == caller.organisation
+    seen = await _by_flaw(connection, schema.witnesses, ids, schema.witnesses.c.at, own)
     fixes = defaultdict(list)
     query = select(schema.fixes).join(schema.flaws, schema.flaws.c.id == schema.fixes.c.flaw_id)
     for row in (await connection.execute(query.where(schema.fixes.c.flaw_id.in_(ids), fix_is_visible(caller)))).mappings():
@@ -138,8 +140,8 @@ def _flaw(
         title=doc["title"],
         details=doc["details"],
         references=tuple(doc["references"]),
-        tlp=Tlp(row["tlp"] if released or not mine else mine[0]["tlp"]),
-        embargo_until=_maybe(row["embargo_until"] if released or not mine else mine[0]["embargo_until"]),
+        tlp=Tlp(row["tlp"]) if released or not mine else max((Tlp(each["tlp"]) for each in mine), key=list(Tlp).index),
+        embargo_until=_maybe(row["embargo_until"] if released or not mine else _latest(mine)),
         embargoed=bool(row["embargoed"]),
         lifted_at=_maybe(row["lifted_at"]),
         witnesses=witnesses,
@@ -152,6 +154,11 @@ def _flaw(
         technical_impact_total=doc["technical_impact_total"],
     )
     return flaw.model_copy(update={"priority": ranker.priority(flaw)})
+
+
+def _latest(mine: Sequence[Row]) -> int | None:
+    # Until when others keep it back is theirs to tell: whoever reported it may have guessed.
+    return max((each["embargo_until"] for each in mine if each["embargo_until"] is not None), default=None)
 
 
 def _best_first(row: Row) -> tuple[Any, ...]:
@@ -232,12 +239,26 @@ async def published_record(connection: AsyncConnection, caller: Caller, row: Row
     (flaw,) = await flaw_records(connection, caller, flaws.items, ranker, now)
     (fix,) = await fix_records(connection, caller, [row])
     unnamed = {"witnesses": (), "assessments": tuple(each.model_copy(update={"organisation": ""}) for each in flaw.assessments)}
+    told = flaw.model_copy(update={**unnamed, **_as_checked(row)})
     return Published(
         fix=fix.model_copy(update={"organisation": "", "submission_id": ""}),
-        flaw=flaw.model_copy(update=unnamed),
+        flaw=told.model_copy(update={"priority": ranker.priority(told)}),
         patch=row["patch"],
         published_at=moment(row["published_at"]),
     )
+
+
+def _as_checked(fix: Row) -> dict[str, Any]:
+    """Return what the flaw is, as it was checked against the fix's own bundle.
+
+    The flaw's record holds whatever anybody reported who guessed one of its names: none of that is let out as what a proven fix mends.
+    """
+    doc = json.loads(fix["flaw_doc"])
+    lists = {name: tuple(doc[name]) for name in ("cwe", "aliases", "references")}
+    return {name: doc[name] for name in _CHECKED} | lists
+
+
+_CHECKED = ("version", "commit", "path", "line", "severity", "title", "details", "automatable", "technical_impact_total")
 
 
 async def feed_rows(connection: AsyncConnection, caller: Caller, cursor: int, limit: int) -> tuple[list[FeedEntry], bool]:
@@ -276,9 +297,11 @@ async def lease_rows(connection: AsyncConnection, project: str | None, cursor: s
     return Page([lease_record(row) for row in shown], shown[-1]["id"] if len(rows) > _most(limit) else "")
 
 
-async def _by_flaw(connection: AsyncConnection, table: Any, ids: Sequence[str], order: Any) -> dict[str, list[Row]]:
+async def _by_flaw(
+    connection: AsyncConnection, table: Any, ids: Sequence[str], order: Any, where: ColumnElement[bool]
+) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = defaultdict(list)
-    for row in (await connection.execute(select(table).where(table.c.flaw_id.in_(ids)).order_by(order))).mappings():
+    for row in (await connection.execute(select(table).where(table.c.flaw_id.in_(ids), where).order_by(order))).mappings():
         found[row["flaw_id"]].append(dict(row))
     return found
 

@@ -174,12 +174,11 @@ class Store(People):
     async def flaw(self, caller: Caller, flaw_id: str) -> Flaw:
         """Return a flaw. Raises RefusedError: not-found."""
         async with self._database.reading() as connection:
-            for _ in range(2):
-                page = await reading.flaw_rows(connection, caller, ids=[flaw_id])
-                if page.items and (into := page.items[0]["merged_into"]):
-                    flaw_id = into
-                    continue
-                break
+            # First to the end of what was joined to what: its witnesses are noted there, and there alone it may be seen or not.
+            joined = select(schema.flaws.c.merged_into)
+            while into := (await connection.execute(joined.where(schema.flaws.c.id == flaw_id))).scalar():
+                flaw_id = into
+            page = await reading.flaw_rows(connection, caller, ids=[flaw_id])
             if not page.items:
                 raise not_found()
             (found,) = await reading.flaw_records(connection, caller, page.items, self.ranker, self._clock())
@@ -233,10 +232,9 @@ class Store(People):
                 seen = mine = caller.is_admin or object_id.startswith(("lease-", "optout-"))
             if not seen:
                 raise not_found()
-            found = await ledger.openings(connection, object_id)
-        # What names its submitter is opened to the submitter only; what was let out is for all who may see it.
-        public = ("published", "superseded", "revoked", "lifted", "flaw-joined")
-        return [each for each in found if mine or each.kind in public]
+            # What names its submitter is opened to the submitter only; what was let out is for all who may see it.
+            public = ("published", "superseded", "revoked", "lifted", "flaw-joined")
+            return await ledger.openings(connection, object_id, public, others=mine)
 
     async def status(self, caller: Caller, any_id: str) -> Answer:
         """Return how far something of the caller's own has come, by its id or submission id. Raises RefusedError: not-found."""

@@ -122,7 +122,7 @@ async def witnessed(batch: Batch, call: Call, body: FlawBody, scanner: str, rule
         told = _join(batch, call, flaw, body, embargo)
         for other in matched[1:]:
             # One reporter's word does not make two flaws of others one: only what nobody else has seen is merged.
-            if batch.witnesses[other["id"]] <= {call.organisation}:
+            if batch.witnesses[other["id"]] <= {call.organisation} and _joinable(other, flaw):
                 await _merge(batch, other, flaw)
     _known_by(batch, flaw, body, prints)
     batch.witnesses[flaw["id"]].add(call.organisation)
@@ -190,14 +190,15 @@ def _join(batch: Batch, call: Call, flaw: Row, body: FlawBody, embargo: int | No
     told: dict[str, Any] = {}
     if flaw["embargoed"]:
         # The latest date and the strictest mark hold; what was released stays released.
-        flaw["embargo_until"] = max(flaw["embargo_until"], embargo or 0)
-        flaw["tlp"] = max(flaw["tlp"], call.request.tlp.value, key=list(Tlp).index)
+        _tighten(flaw, _bounded(flaw, embargo), call.request.tlp.value)
     elif embargo is not None:
         # Whose it is, since when, and whether it is marked for nobody else, is not told.
         told["embargo"] = "not taken: this flaw was released"
     doc = json.loads(flaw["doc"])
-    doc["aliases"] = sorted({*doc["aliases"], *(alias.upper() if alias[:3].upper() == "CVE" else alias for alias in body.aliases)})[:50]
-    doc["cwe"] = sorted({*doc["cwe"], *body.cwe})[:20]
+    # What was there stays: cut after sorting, many made-up names would push out the one that everybody looks for.
+    names = (alias.upper() if alias[:3].upper() == "CVE" else alias for alias in body.aliases)
+    doc["aliases"] = sorted(list(dict.fromkeys((*doc["aliases"], *names)))[:50])
+    doc["cwe"] = sorted(list(dict.fromkeys((*doc["cwe"], *body.cwe)))[:20])
     worst = min(doc["severity"], body.severity, key=_SEVERITIES.index)
     if _SEVERITIES.index(worst) < _SEVERITIES.index(doc["severity"]):
         doc["severity"] = worst
@@ -207,8 +208,32 @@ def _join(batch: Batch, call: Call, flaw: Row, body: FlawBody, embargo: int | No
     return told
 
 
+def _bounded(flaw: Row, embargo: int | None) -> int:
+    """Return an embargo's end, within the most that there is since the flaw was first seen: else guesses could hold it for ever."""
+    most: int = flaw["first_seen"] + MOST_EMBARGO // timedelta(microseconds=1)
+    return min(embargo or 0, most)
+
+
+def _tighten(flaw: Row, embargo_until: int, tlp: str) -> None:
+    flaw["embargo_until"] = max(flaw["embargo_until"], embargo_until)
+    flaw["tlp"] = max(flaw["tlp"], tlp, key=list(Tlp).index)
+
+
+def _joinable(other: Row, flaw: Row) -> bool:
+    """Return whether the fixes of both are for the same people at the same time.
+
+    What is out must not vanish behind the other's embargo or mark, and what waits must not lose the clock that lets it out.
+    """
+    if other["embargoed"] and flaw["embargoed"]:
+        return True
+    return bool(other["embargoed"] == flaw["embargoed"] and other["tlp"] == flaw["tlp"])
+
+
 async def _merge(batch: Batch, other: Row, flaw: Row) -> None:
+    if flaw["embargoed"]:
+        _tighten(flaw, other["embargo_until"], other["tlp"])
     other["merged_into"] = flaw["id"]
+    batch.touch(flaw)
     batch.touch(other)
     for table in (schema.witnesses, schema.fixes, schema.aliases, schema.claims):
         await batch.change(table, {"flaw_id": other["id"]}, flaw_id=flaw["id"])

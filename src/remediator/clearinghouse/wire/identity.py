@@ -17,6 +17,9 @@ _SCHEME = re.compile(r"\A(?:git\+)?(?:https?|ssh|git)://(?:[^@/]*@)?", re.IGNORE
 _SCP = re.compile(r"\A[^@/\s]+@([^:/\s]+):(?!/)")
 
 
+MOST_CHARACTERS = 500
+
+
 @lru_cache(maxsize=4096)
 def project(text: str) -> str:
     """Return the one spelling of a repository or package, without version and credentials. Raises ValueError.
@@ -27,13 +30,20 @@ def project(text: str) -> str:
     if text.lower().startswith("pkg:"):
         found = PackageURL.from_string(text)
         name = re.sub(r"[-_.]+", "-", found.name).lower() if found.type == "pypi" else found.name
-        return PackageURL(type=found.type, namespace=found.namespace, name=name).to_string()
+        # Other scripts grow threefold when they are quoted: what is stored and read again is the quoted name.
+        return _short(PackageURL(type=found.type, namespace=found.namespace, name=name).to_string())
     rest = _SCP.sub(r"\1/", text)
     rest = _GIT_SUFFIX.sub("", _SCHEME.sub("", rest))
     host, slash, path = rest.partition("/")
     if not slash or not host or not path or ".." in path.split("/") or any(char.isspace() for char in rest):
         raise ValueError(f"{text[:100]!r} is neither a purl nor the URL of a repository")
-    return f"{host.lower()}/{path.lower() if host.lower() in _CASELESS else path}"
+    return _short(f"{host.lower()}/{path.lower() if host.lower() in _CASELESS else path}")
+
+
+def _short(spelled: str) -> str:
+    if len(spelled) > MOST_CHARACTERS:
+        raise ValueError(f"the project's one spelling has more than {MOST_CHARACTERS} characters")
+    return spelled
 
 
 _CASELESS = frozenset(("github.com", "gitlab.com", "codeberg.org", "bitbucket.org"))

@@ -75,7 +75,7 @@ class ReleaseBody(Record):
 class ClaimCheckBody(Record):
     """Ask whether a flaw is known already, without telling it: HMAC-SHA256 of its fingerprints under the epoch's key."""
 
-    epoch: int = Field(ge=0)
+    epoch: int = Field(ge=0, lt=2**31)
     claims: tuple[Claim, ...] = Field(min_length=1, max_length=100)
 
 
