@@ -19,6 +19,7 @@ from remediator.clearinghouse.store import Ranker, Store
 from remediator.clearinghouse.wire.answers import Validation
 from remediator.clearinghouse.wire.terms import FixState, Scope, Tier, Verb
 from remediator.testing.clearinghouse import FLAW, Party
+from remediator.testing.clearinghouse import party as takes_part
 
 EVIL = (
     "\"'><script>document.documentElement.dataset.pwned='s'</script>"
@@ -137,7 +138,8 @@ async def evil_records(store: Store, party: Party) -> Told:
     await party.ask(Verb.revoke, {"fix_id": fixes[1], "reason": EVIL})
     waiting = await party.submit_fix("three", data=b"three", flaw=EVIL_FLAW, tlp="clear")
     await party.ask(Verb.assess, {"subject": finding.detail["flaw"], "opinion": "incorrect", "reason": EVIL})
-    await party.ask(Verb.receipt, {"fix_id": fixes[0], "outcome": "applied", "count": 3})
+    reader = await takes_part(store, party.clock, "Reader", Tier.operator, (Scope.pull,))
+    await reader.ask(Verb.receipt, {"fix_id": fixes[0], "outcome": "applied", "count": 3})
     await store.create_token(party.id, [Scope.pull], label=EVIL)
     key = party.key.public.keyid
     await store.revoke_key(key, EVIL)
