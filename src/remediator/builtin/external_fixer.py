@@ -21,6 +21,7 @@ from remediator.records.patch import Declined, Patch, ReasonCode
 _PYTHON = "/usr/bin/python3"
 _PROMPT = "/tmp/task.md"  # noqa: S108 - inside the sandbox
 _MOST_FILES, _FILE_BYTES = 20, 2_000_000
+_REASON_SECONDS = 10.0
 _SAID_CHARS = 300
 _LEFT_BEHIND = ("__pycache__/", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/", "node_modules/", ".git/", ".cache/", ".egg-info/")
 
@@ -105,6 +106,9 @@ class ExternalAgentFixer(Fixer):
             )
             tasks.append(running)
             await asyncio.wait([running, serving], return_when=asyncio.FIRST_COMPLETED)
+            if not serving.done() and (running.exception() is not None or running.result().status is not ExecStatus.exited):
+                # What ended the relay takes the sandbox with it, and the agent may be seen to end first: the relay knows why.
+                await asyncio.wait([serving], timeout=_REASON_SECONDS)
             if serving.done() and (not running.done() or isinstance(serving.exception(), LlmError)):
                 raise _end_of(serving)
             return await self._left(sandbox, workspace, desk, await running)
