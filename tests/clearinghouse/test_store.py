@@ -493,6 +493,22 @@ async def test_a_witness_learns_no_date_or_mark_of_others(store: Store, joins: J
     assert (flaw.embargo_until, flaw.tlp) == (None, "green")
 
 
+async def test_what_is_let_out_names_no_submitter_and_no_machine(store: Store, joins: Joins) -> None:
+    one, reader, maintainer = await joins("One"), await joins("Reader"), await joins("Maintainer")
+    fix = await one.submit_fix()
+    await verified(store)
+    await one.ask(Verb.revoke, {"fix_id": fix.id, "reason": "bypassed"})
+    out = await maintainer.ask(Verb.opt_out, {"project": "pkg:pypi/a", "contact": "c"})
+    shown = [
+        *(each.object for each in await store.openings(reader.caller, fix.id)),
+        (await store.fix(reader.caller, fix.id)).model_dump_json(),
+    ]
+    shown.append((await store.published(reader.caller, fix.id)).model_dump_json())
+    assert any("bypassed" in each for each in shown)
+    assert not [each for each in shown if one.id in each or '"validator":"v"' in each]
+    assert await refused(store.openings(reader.caller, out.id)) is Problem.not_found
+
+
 async def test_a_cursor_beyond_the_feed_is_refused(store: Store, joins: Joins) -> None:
     reader = await joins("Reader")
     assert await refused(store.feed(reader.caller, 99_999)) is Problem.bad_request

@@ -58,7 +58,8 @@ class ClearinghouseSink(Sink):
         finally:
             outbox.close()
         if item.state != "delivered" or item.answer is None:
-            raise ConfigError(f"{name} refused the fix: {item.problem}", hint="mend that, then: remediator submit --again")
+            # The other cases of the run have nothing to do with it, so it does not end them.
+            return self._kept(submission, item, f"{name} refused it: {item.problem}", "mend that, then `remediator submit --again`")
         where = f"{told['url'].rstrip('/')}/v1/fixes/{item.answer.id}"
         return Receipt(
             submission_id=submission.id, sink=self.name, location=where, duplicate=item.answer.duplicate, detail=item.answer.state
@@ -77,9 +78,9 @@ class ClearinghouseSink(Sink):
             # A token or a key that is to be mended: the fix waits for that, too.
             raise SinkError(error.message, hint=error.hint) from error
 
-    def _kept(self, submission: Submission, item: Item, why: str) -> Receipt:
-        detail = f"in the outbox: {why}; deliver it by `remediator submit`"
-        return Receipt(submission_id=submission.id, sink=self.name, location=f"outbox:{item.number}", detail=detail)
+    def _kept(self, submission: Submission, item: Item, why: str, then: str = "`remediator submit` delivers it") -> Receipt:
+        where = f"outbox:{item.number}"
+        return Receipt(submission_id=submission.id, sink=self.name, location=where, delivered=False, detail=f"in the outbox: {why}; {then}")
 
     def _told(self) -> tuple[str, dict[str, Any]]:
         if self.place in self.places:

@@ -99,8 +99,9 @@ async def _validated(store: Store, job: Job, replayer: Replayer, policy: Policy)
     found = await validate(job, replayer, policy)
     while True:
         try:
-            found = await _standing(store, job, found)
-            kept = await store.finish_job(job, found.validation, found.state, patch=found.patch, lines_changed=found.lines)
+            kept = await store.finish_job(
+                job, found.validation, found.state, patch=found.patch, lines_changed=found.lines, signed_by=found.keyid
+            )
         except RefusedError as error:
             # The database is away. What took minutes to find out is told when it is back; the lease says until when that is of use.
             _log.warning("the outcome cannot be written down yet", fix=job.fix_id, reason=error.message)
@@ -110,19 +111,6 @@ async def _validated(store: Store, job: Job, replayer: Replayer, policy: Policy)
         detail = "" if told.replayed else printable(" ".join(told.differences))
         _log.info("validated", fix=job.fix_id, state=found.state.value, reason=told.reason, detail=detail, kept=kept)
         return
-
-
-async def _standing(store: Store, job: Job, found: Found) -> Found:
-    """Return what was found, unless its submitter lost key or standing while it was being found."""
-    if found.state is not FixState.verified:
-        return found
-    key = next((each for each in await store.keys(job.organisation) if each.keyid == found.keyid), None)
-    if key is None or key.refusal(store.now) is not None:
-        return _found(FixState.rejected, "key-revoked", f"the key {found.keyid} that signed the bundle is not taken any more")
-    submitter = await store.organisation(job.organisation)
-    if submitter is None or submitter.disabled:
-        return _found(FixState.rejected, "submitter-disabled", "its submitter was shut out")
-    return found
 
 
 async def _kept(store: Store, job: Job, seconds: int) -> None:

@@ -35,7 +35,10 @@ def print_case(out: Console, case: Case) -> None:
         out.print(f"bundle: {safe(case.bundle_path)}  {safe(case.bundle_digest)}")
         out.print(f"replay: remediator replay {safe(case.bundle_path)}")
     for receipt in case.receipts:
-        out.print(f"handed over: {safe(receipt.sink)} {safe(receipt.location)}{' (was there already)' if receipt.duplicate else ''}")
+        if receipt.delivered:
+            out.print(f"handed over: {safe(receipt.sink)} {safe(receipt.location)}{' (was there already)' if receipt.duplicate else ''}")
+        else:
+            out.print(f"not handed over yet: {safe(receipt.sink)} {safe(receipt.detail)}")
 
 
 def print_finding(out: Console, case: Case) -> None:

@@ -115,6 +115,8 @@ class Wording:
             case BundleWritten():
                 return _row("bundle", f"{about} {event.bundle_path}")
             case SubmissionAccepted():
+                if not event.receipt.delivered:
+                    return _row("submit", f"{about} {event.receipt.sink} keeps it: {event.receipt.detail}")
                 again = " (was there already)" if event.receipt.duplicate else ""
                 return _row("submit", f"{about} {event.receipt.sink} took it{again} {event.receipt.location}".rstrip())
             case CaseClosed():

@@ -29,10 +29,14 @@ class Submission(Record):
 
 
 class Receipt(Record):
-    """A sink's answer. `duplicate` says that this submission was already there."""
+    """A sink's answer. `duplicate` says that this submission was already there, `delivered` that the receiver has it.
+
+    One that is not delivered is kept by the sink, and `detail` says why, and what brings it on its way.
+    """
 
     submission_id: str
     sink: str
     location: str = ""
     duplicate: bool = False
+    delivered: bool = True
     detail: str = ""

@@ -69,7 +69,8 @@ async def _withdraw(batch: Batch, call: Call, row: Row, state: FixState, *, reas
     was_out = row["published_at"] is not None
     await batch.change_fix(row, state=state.value, **values)
     await batch.change(schema.jobs, {"fix_id": row["id"]}, state="done")
-    value = {"fix": row["id"], "state": state.value, "by": call.organisation, "reason": reason, "superseded_by": row["superseded_by"]}
+    # Everybody who may see the fix is shown this entry: it names nobody, as nothing does that is let out.
+    value = {"fix": row["id"], "state": state.value, "reason": reason, "superseded_by": row["superseded_by"]}
     index = batch.record(state.value, row["id"], value)
     flaw = batch.flaw(row["flaw_id"])
     if was_out and flaw is not None:

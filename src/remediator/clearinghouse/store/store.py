@@ -148,17 +148,13 @@ class Store(People):
     async def _claim_check(self, call: Call) -> Answer:
         body: ClaimCheckBody = call.body
         _skewed(call, self._clock())
-        table, flaws = schema.claims.c, schema.flaws.c
-        query = (
-            select(table.claim, flaws.first_seen)
-            .join(schema.flaws, flaws.id == table.flaw_id)
-            .where(table.epoch == body.epoch, table.claim.in_(body.claims))
-        )
+        table = schema.claims.c
+        query = select(table.claim).where(table.epoch == body.epoch, table.claim.in_(body.claims))
         async with self._database.reading() as connection:
             known = await connection.execute(select(schema.epochs.c.number).where(schema.epochs.c.number == body.epoch))
             if known.scalar() is None:
                 raise RefusedError(Problem.state_conflict, "that epoch is over", hint="GET /v1/epoch for the key of this one")
-            found = {claim for claim, _ in await connection.execute(query)}
+            found = set((await connection.execute(query)).scalars())
         # A match, and nothing else: not who, not since when. Who must know asks the clearinghouse's contact.
         return call.answer("claim-check", "matched" if found else "unknown", matches={each: each in found for each in body.claims})
 
@@ -229,7 +225,8 @@ class Store(People):
                 query = select(schema.witnesses.c.organisation).where(schema.witnesses.c.finding_id == object_id)
                 seen = mine = caller.is_admin or (await connection.execute(query)).scalar() == caller.organisation
             else:
-                seen = mine = caller.is_admin or object_id.startswith(("lease-", "optout-"))
+                # Who holds a lease is for all to see; who opted out for a project is not.
+                seen = mine = caller.is_admin or object_id.startswith("lease-")
             if not seen:
                 raise not_found()
             # What names its submitter is opened to the submitter only; what was let out is for all who may see it.
@@ -374,14 +371,18 @@ class Store(People):
         return kept
 
     async def finish_job(
-        self, job: Job, validation: Validation, state: FixState, *, patch: str | None = None, lines_changed: int = 0
+        self,
+        job: Job,
+        validation: Validation,
+        state: FixState,
+        *,
+        patch: str | None = None,
+        lines_changed: int = 0,
+        signed_by: str | None = None,
     ) -> bool:
         """Write down the outcome; False, and nothing written, where the job's lease was lost."""
-
-        async def work(batch: Batch) -> bool:
-            return await validating.finish(batch, job.fix_id, job.fencing, validation, state, patch, lines_changed)
-
-        done: bool = await self._writer.do(work)
+        found = validating.Outcome(validation, state, patch, lines_changed, signed_by)
+        done: bool = await self._writer.do(lambda batch: validating.finish(batch, job.fix_id, job.fencing, found))
         return done
 
     # -- the clock, and numbers ----------------------------------------------------------------------------------------

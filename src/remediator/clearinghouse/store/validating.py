@@ -87,7 +87,17 @@ async def renew(batch: Batch, fix_id: str, fencing: int, seconds: int) -> bool:
     return bool(await batch.change(schema.jobs, where, lease_until=micros(batch.now + timedelta(seconds=seconds))))
 
 
-async def finish(batch: Batch, fix_id: str, fencing: int, validation: Validation, state: FixState, patch: str | None, lines: int) -> bool:
+class Outcome(NamedTuple):
+    """What a validator found out. `signed_by` is the key that signed the bundle: it must still be taken when the outcome is written."""
+
+    validation: Validation
+    state: FixState
+    patch: str | None = None
+    lines_changed: int = 0
+    signed_by: str | None = None
+
+
+async def finish(batch: Batch, fix_id: str, fencing: int, found: Outcome) -> bool:
     """Write down what a validator found out; False, and nothing written, where its lease was lost.
 
     An `infra_error` puts the job back, to be tried again later, until it was tried three times.
@@ -98,14 +108,25 @@ async def finish(batch: Batch, fix_id: str, fencing: int, validation: Validation
     fix = await batch.fix(fix_id)
     if fix is None or fix["state"] not in _OPEN:
         return False
-    if state is FixState.infra_error and job["attempts"] < MOST_ATTEMPTS:
+    if found.state is FixState.infra_error and job["attempts"] < MOST_ATTEMPTS:
         wait = timedelta(seconds=30 * 4 ** (job["attempts"] - 1))
         await batch.change(schema.jobs, {"fix_id": fix_id}, state="queued", not_before=micros(batch.now + wait))
         return True
     await batch.change(schema.jobs, {"fix_id": fix_id}, state="done")
-    told = validation.model_copy(update={"finished_at": batch.now, "attempts": job["attempts"], "validator": job["validator"]})
-    await _decide(batch, fix, told, state, patch, lines)
+    if found.state is FixState.verified and found.signed_by is not None and (lost := await _lost(batch, fix, found.signed_by)):
+        found = Outcome(Validation(outcome="not-replayed", reason=lost), FixState.rejected)
+    told = found.validation.model_copy(update={"finished_at": batch.now, "attempts": job["attempts"], "validator": job["validator"]})
+    await _decide(batch, fix, told, found.state, found.patch, found.lines_changed)
     return True
+
+
+async def _lost(batch: Batch, fix: Row, keyid: str) -> str:
+    """Return what its submitter lost while the fix was validated: the key that signed the bundle, or its standing here."""
+    key = await batch.one(schema.keys, keyid=keyid, organisation=fix["organisation"])
+    if key is None or key["revoked_at"] is not None or (key["not_after"] is not None and key["not_after"] <= batch.at):
+        return "key-revoked"
+    submitter = await batch.one(schema.organisations, id=fix["organisation"])
+    return "submitter-disabled" if submitter is None or submitter["disabled"] else ""
 
 
 async def _decide(batch: Batch, fix: Row, told: Validation, state: FixState, patch: str | None, lines: int) -> None:
