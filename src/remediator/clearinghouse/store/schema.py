@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, text
 
 metadata = MetaData()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -84,6 +84,7 @@ flaws = Table(
     Column("id", String(100), primary_key=True),
     Column("project", String(500), nullable=False, index=True),
     Column("doc", Text, nullable=False),
+    Column("names", Text, nullable=False),
     Column("tlp", String(10), nullable=False),
     Column("embargo_until", BigInteger),
     Column("embargoed", Integer, nullable=False),
@@ -139,6 +140,8 @@ fixes = Table(
     Column("level", Integer),
     Column("lines_changed", Integer, nullable=False),
     Column("fixed_version", String(500), nullable=False),
+    Column("tlp", String(10), nullable=False),
+    Column("held_until", BigInteger),
     Column("superseded_by", String(100), nullable=False),
     Column("revoked_reason", String(2000), nullable=False),
     Column("submitted_at", BigInteger, nullable=False),
@@ -147,6 +150,7 @@ fixes = Table(
     Column("patch", Text),
     Column("validation", Text),
     Index("fixes_by_state", "state", "updated_at", "id"),
+    Index("fixes_held", "held_until", postgresql_where=text("held_until IS NOT NULL"), sqlite_where=text("held_until IS NOT NULL")),
 )
 receipts = Table(
     "receipts",
@@ -165,6 +169,7 @@ assessments = Table(
     Column("subject", String(100), primary_key=True),
     Column("organisation", String(100), primary_key=True),
     Column("doc", Text, nullable=False),
+    Column("tlp", String(10), nullable=False),
     Column("at", BigInteger, nullable=False),
 )
 leases = Table(

@@ -184,7 +184,11 @@ class Store(People):
         """Return flaws: `cursor`, `limit`, `project`, `alias`, `order` (priority, time)."""
         async with self._database.reading() as connection:
             page = await reading.flaw_rows(connection, caller, **wanted)
-            return Page(await reading.flaw_records(connection, caller, page.items, self.ranker, self._clock()), page.next)
+            found = await reading.flaw_records(connection, caller, page.items, self.ranker, self._clock())
+            if (alias := wanted.get("alias")) is not None:
+                # A name that only others gave it, in confidence, finds nothing.
+                found = [each for each in found if alias.upper() in (name.upper() for name in each.aliases)]
+            return Page(found, page.next)
 
     async def fix(self, caller: Caller, fix_id: str) -> Fix:
         """Return a fix. Raises RefusedError: not-found."""
@@ -230,7 +234,7 @@ class Store(People):
             if not seen:
                 raise not_found()
             # What names its submitter is opened to the submitter only; what was let out is for all who may see it.
-            public = ("published", "superseded", "revoked", "lifted", "flaw-joined")
+            public = ("published", "superseded", "revoked", "lifted")
             return await ledger.openings(connection, object_id, public, others=mine)
 
     async def status(self, caller: Caller, any_id: str) -> Answer:
@@ -396,8 +400,9 @@ class Store(People):
         """Put the queue into the order of what is known now; return how many flaws moved."""
         everything, cursor, moved = Caller("", Tier.operator, frozenset((Scope.admin,))), "", 0
         while True:
-            page = await self.flaws(everything, cursor=cursor, limit=200, order="time")
-            wanted = {flaw.id: rank(flaw) for flaw in page.items}
+            async with self._database.reading() as connection:
+                page = await reading.flaw_rows(connection, everything, cursor=cursor, limit=200, order="time")
+            wanted = {row["id"]: rank(reading.as_told_to_most(row)) for row in page.items}
 
             async def work(batch: Batch, wanted: dict[str, int] = wanted) -> int:
                 await batch.fetch_flaws(wanted)
