@@ -14,7 +14,7 @@ from remediator.clearinghouse.store.schema import micros
 from remediator.clearinghouse.store.telling import begun, severity_rank, tell, tell_again
 from remediator.clearinghouse.wire.answers import Answer
 from remediator.clearinghouse.wire.envelope import RefusedError
-from remediator.clearinghouse.wire.identity import LEADING, claims, contradicts, fingerprints, kind_of, naming
+from remediator.clearinghouse.wire.identity import LEADING, alias_print, claims, contradicts, fingerprints, kind_of, naming
 from remediator.clearinghouse.wire.identity import project as normalised
 from remediator.clearinghouse.wire.terms import FixState, Problem, Tlp
 from remediator.clearinghouse.wire.verbs import FindingBody, FixBody, FlawBody
@@ -33,16 +33,14 @@ def finding_id(organisation: str, prints: tuple[str, ...], scanner: str) -> str:
 def prepare_finding(batch: Batch, call: Call) -> None:
     """Say what the request wants fetched."""
     body: FindingBody = call.body
-    prints = _prints(body.flaw)
-    batch.want_prints.update(prints)
+    batch.want_prints.update(prints := _prints(body.flaw))
     batch.want_findings.add(finding_id(call.organisation, prints, body.scanner))
 
 
 def prepare_fix(batch: Batch, call: Call) -> None:
     """Say what the request wants fetched."""
     body: FixBody = call.body
-    prints = _prints(body.flaw)
-    batch.want_prints.update(prints)
+    batch.want_prints.update(prints := _prints(body.flaw))
     batch.want_findings.add(finding_id(call.organisation, prints, _SCAN))
     batch.want_fixes.add(identify("fix", call.organisation, body.submission_id))
     batch.want_blobs.add((body.bundle, call.organisation))
@@ -245,13 +243,12 @@ def _known_by(batch: Batch, flaw: Row, body: FlawBody, prints: tuple[str, ...], 
     for number, key in batch.epochs:
         for claim in claims(fresh, key):
             batch.insert(schema.claims, {"epoch": number, "claim": claim, "flaw_id": flaw["id"]})
-    sole = {alias.upper() for alias in naming(body.aliases)}
-    named = []
+    where, sole, named = _project(body), {alias.upper() for alias in naming(body.aliases)}, []
     for alias in sorted({alias.upper() for alias in body.aliases}):
-        known = fingerprints(body.model_copy(update={"aliases": (alias,), "snippet": ""}))[0] if alias in sole else ""
-        if known in fresh or (fresh_flaw and not known):
+        names_it = alias in sole and alias_print(where, alias) in fresh
+        if names_it or (fresh_flaw and alias not in sole):
             batch.insert(schema.aliases, {"alias": alias, "flaw_id": flaw["id"]})
-        if known in fresh and kind_of(alias) in LEADING:
+        if names_it and kind_of(alias) in LEADING:
             named.append(alias)
     if named:
         flaw["names"] = _names(flaw, named)
