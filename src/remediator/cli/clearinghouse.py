@@ -241,6 +241,25 @@ def verify_ledger(session: Session, data: Path, database: str) -> int:
     return 0
 
 
+@command.command("requeue", cls=Verb, json_fields=json_fields.REQUEUED)
+@click.argument("fixes", nargs=-1)
+@_data
+@_database
+@click.option("--all", "everything", is_flag=True, help="Requeue all that ended as infra_error.")
+@pass_session
+def requeue(session: Session, fixes: tuple[str, ...], data: Path, database: str, everything: bool) -> int:
+    """Have FIXES validated again that ended as infra_error: the engine, the network or the validators failed, and were mended."""
+    from remediator.errors import UsageError
+
+    if bool(fixes) == everything:
+        raise UsageError("name the fixes to requeue, or --all of them", hint="remediator clearinghouse requeue --all")
+
+    async def go(store: Store) -> list[str]:
+        return await store.requeue(fixes)
+
+    return _told(session, [{"id": each} for each in _in_store(data, database, go)], json_fields.REQUEUED)
+
+
 @command.command("stats", cls=Verb, json_fields=json_fields.STATS)
 @_data
 @_database

@@ -34,6 +34,7 @@ organisations = Table(
     Column("contact", String(500), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("disabled", Integer, nullable=False),
+    Column("served_at", BigInteger, nullable=False),
 )
 tokens = Table(
     "tokens",
@@ -216,6 +217,7 @@ jobs = Table(
     "jobs",
     metadata,
     Column("fix_id", String(100), primary_key=True),
+    Column("organisation", String(100), nullable=False),
     Column("state", String(10), nullable=False),
     Column("validator", String(300), nullable=False),
     Column("fencing", BigInteger, nullable=False),
@@ -223,7 +225,7 @@ jobs = Table(
     Column("attempts", Integer, nullable=False),
     Column("not_before", BigInteger, nullable=False),
     Column("queued_at", BigInteger, nullable=False),
-    Index("jobs_by_state", "state", "queued_at"),
+    Index("jobs_by_turn", "state", "organisation", "not_before", "fix_id"),
 )
 feed = Table(
     "feed",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -362,12 +362,17 @@ class Store(People):
     # -- validators ----------------------------------------------------------------------------------------------------
 
     async def take_job(self, validator: str, seconds: int) -> Job | None:
-        """Lease the oldest fix that waits to be validated."""
+        """Lease the oldest waiting fix of the organisation whose turn it is."""
         taken = await self._writer.do(lambda batch: validating.take(batch, validator, seconds))
         if taken is None:
             return None
         job, fix, keys = taken
         return validating.job_of(job, fix, keys, self.blobs.path(fix["bundle"]))
+
+    async def requeue(self, ids: Sequence[str] = ()) -> list[str]:
+        """Have fixes that ended as `infra_error` validated again, all of them unless some are named. Raises UsageError."""
+        found: list[str] = await self._writer.do(lambda batch: validating.requeue_some(batch, ids))
+        return found
 
     async def renew_job(self, job: Job, seconds: int) -> bool:
         """Keep a job; False where it is lost."""
@@ -427,7 +432,7 @@ class Store(People):
             found = {f"fixes_{state}": int(count) for state, count in await connection.execute(states)}
             for name, table in (("flaws", schema.flaws), ("findings", schema.witnesses), ("feed", schema.feed)):
                 found[name] = int((await connection.execute(select(func.count()).select_from(table))).scalar_one())
-            waiting = select(func.count()).select_from(schema.jobs).where(schema.jobs.c.state != "done")
+            waiting = select(func.count()).select_from(schema.jobs).where(schema.jobs.c.state.in_(("queued", "leased")))
             found["jobs"] = int((await connection.execute(waiting)).scalar_one())
             embargoed = select(func.count()).select_from(schema.flaws).where(schema.flaws.c.embargoed == 1)
             found["embargoed"] = int((await connection.execute(embargoed)).scalar_one())

@@ -12,6 +12,7 @@ from remediator.clearinghouse.store.calls import Call, identify
 from remediator.clearinghouse.store.leasing import check_lease
 from remediator.clearinghouse.store.schema import micros
 from remediator.clearinghouse.store.telling import begun, severity_rank, tell, tell_again
+from remediator.clearinghouse.store.validating import requeue
 from remediator.clearinghouse.wire.answers import Answer
 from remediator.clearinghouse.wire.envelope import RefusedError
 from remediator.clearinghouse.wire.identity import LEADING, alias_print, claims, contradicts, fingerprints, kind_of, naming
@@ -63,7 +64,8 @@ async def submit_fix(batch: Batch, call: Call) -> Answer:
             raise RefusedError(
                 Problem.state_conflict, "this submission id came before with another bundle", hint="supersede the fix by a new one"
             )
-        return call.answer(fix_id, before["state"], duplicate=True, flaw=before["flaw_id"])
+        again = await requeue(batch, before, "sent again") if before["state"] == FixState.infra_error else None
+        return call.answer(fix_id, before["state"], duplicate=True, ledger_index=again, flaw=before["flaw_id"])
     size = batch.blobs.get((body.bundle, call.organisation))
     if size is None:
         raise RefusedError(Problem.blob_missing, "the bundle is not here yet", hint=f"PUT /v1/blobs/{body.bundle} first")
@@ -98,7 +100,15 @@ async def submit_fix(batch: Batch, call: Call) -> Answer:
         "validation": None,
     }
     batch.fixes[fix_id] = batch.insert(schema.fixes, row)
-    job = {"fix_id": fix_id, "state": "queued", "validator": "", "fencing": 0, "lease_until": 0, "attempts": 0}
+    job = {
+        "fix_id": fix_id,
+        "organisation": call.organisation,
+        "state": "queued",
+        "validator": "",
+        "fencing": 0,
+        "lease_until": 0,
+        "attempts": 0,
+    }
     batch.insert(schema.jobs, {**job, "not_before": batch.at, "queued_at": batch.at})
     index = batch.record("fix-received", fix_id, {"fix": fix_id, "organisation": call.organisation, "body": body.as_json()})
     return call.answer(fix_id, FixState.received, ledger_index=index, flaw=flaw["id"], **told)
