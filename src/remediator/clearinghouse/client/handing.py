@@ -96,10 +96,9 @@ def put_fix(
     named = project_of(bundle.source, project)
     body = fix_body(submission_id, bundle.source, bundle.finding, patch, verdict, archive, named)
     key = idempotency_key("submit-fix", submission_id, body["bundle"], named, tlp.value)
-    sent = outbox.items(place=place, subject=submission_id) if again else []
-    if sent and all(item.state == "delivered" for item in sent):
-        # It is the same fix there by its submission id; the key is what would have the first answer told once more.
-        key = f"{key}:{len(sent)}"
+    if again and (sent := sum(item.state == "delivered" for item in outbox.items(place=place, subject=submission_id))):
+        # It is the same fix there by its submission id; the old key would only have the first answer told once more.
+        key = f"{key}:{sent}"
     until = datetime.now(UTC) + timedelta(days=embargo_days) if embargo_days else None
     return outbox.put(place, Verb.submit_fix, body, key=key, subject=submission_id, tlp=tlp, embargo_until=until, blob=archive)
 
