@@ -18,8 +18,7 @@ from remediator.clearinghouse.store.leasing import lease_record, spelled
 from remediator.clearinghouse.store.publishing import OUT
 from remediator.clearinghouse.store.schema import micros, moment
 from remediator.clearinghouse.wire.answers import Assessment, FeedEntry, Fix, Flaw, Lease, Priority, Published, Validation, Witness
-from remediator.clearinghouse.wire.envelope import RefusedError
-from remediator.clearinghouse.wire.terms import MOST_PAGE, FixState, Problem, Tlp
+from remediator.clearinghouse.wire.terms import MOST_PAGE, FixState, Tlp
 
 T = TypeVar("T")
 
@@ -29,6 +28,13 @@ class Page(NamedTuple, Generic[T]):
 
     items: list[T]
     next: str
+
+
+class Part(NamedTuple, Generic[T]):
+    """Some of a list, and the place after which it goes on, None at the end."""
+
+    items: list[T]
+    last: tuple[Any, ...] | None
 
 
 def flaw_is_visible(caller: Caller) -> ColumnElement[bool]:
@@ -60,12 +66,12 @@ async def flaw_rows(
     caller: Caller,
     *,
     ids: Sequence[str] = (),
-    cursor: str = "",
+    after: Sequence[Any] | None = None,
     limit: int = 50,
     project: str | None = None,
     alias: str | None = None,
     order: str = "priority",
-) -> Page[Row]:
+) -> Part[Row]:
     """Return rows of flaws that the caller may see."""
     table = schema.flaws.c
     sorting = table.rank if order == "priority" else table.updated_at
@@ -75,13 +81,12 @@ async def flaw_rows(
         query = query.where(table.project == spelled(project))
     if alias is not None:
         query = query.where(exists().where(schema.aliases.c.flaw_id == table.id, schema.aliases.c.alias == alias.upper()[:100]))
-    if cursor:
-        value, last = _read_cursor(cursor)
-        query = query.where(tuple_(sorting, table.id) > tuple_(value, last))
+    if after is not None:
+        query = query.where(tuple_(sorting, table.id) > tuple_(*after))
     rows = [dict(row) for row in (await connection.execute(query.order_by(sorting, table.id).limit(_most(limit) + 1))).mappings()]
     more = len(rows) > _most(limit)
     rows = rows[: _most(limit)]
-    return Page(rows, f"{rows[-1]['rank' if order == 'priority' else 'updated_at']}.{rows[-1]['id']}" if more else "")
+    return Part(rows, (rows[-1]["rank" if order == "priority" else "updated_at"], rows[-1]["id"]) if more else None)
 
 
 async def flaw_records(connection: AsyncConnection, caller: Caller, rows: Sequence[Row], ranker: Ranker, now: datetime) -> list[Flaw]:
@@ -183,11 +188,11 @@ async def fix_rows(
     caller: Caller,
     *,
     ids: Sequence[str] = (),
-    cursor: str = "",
+    after: Sequence[Any] | None = None,
     limit: int = 50,
     state: str | None = None,
     flaw: str | None = None,
-) -> Page[Row]:
+) -> Part[Row]:
     """Return rows of fixes that the caller may see."""
     table = schema.fixes.c
     query = select(schema.fixes).where(fix_is_visible(caller))
@@ -197,13 +202,12 @@ async def fix_rows(
         query = query.where(table.state == state)
     if flaw is not None:
         query = query.where(table.flaw_id == flaw)
-    if cursor:
-        value, last = _read_cursor(cursor)
-        query = query.where(tuple_(table.updated_at, table.id) > tuple_(value, last))
+    if after is not None:
+        query = query.where(tuple_(table.updated_at, table.id) > tuple_(*after))
     rows = [dict(row) for row in (await connection.execute(query.order_by(table.updated_at, table.id).limit(_most(limit) + 1))).mappings()]
     more = len(rows) > _most(limit)
     rows = rows[: _most(limit)]
-    return Page(rows, f"{rows[-1]['updated_at']}.{rows[-1]['id']}" if more else "")
+    return Part(rows, (rows[-1]["updated_at"], rows[-1]["id"]) if more else None)
 
 
 async def fix_records(connection: AsyncConnection, caller: Caller, rows: Sequence[Row]) -> list[Fix]:
@@ -321,15 +325,30 @@ async def feed_rows(connection: AsyncConnection, caller: Caller, cursor: int, li
     return entries, len(rows) > _most(limit)
 
 
-async def lease_rows(connection: AsyncConnection, project: str | None, cursor: str, limit: int, now: datetime) -> Page[Lease]:
+async def lease_rows(
+    connection: AsyncConnection, project: str | None, after: Sequence[Any] | None, limit: int, now: datetime
+) -> Part[Lease]:
     """Return the leases that hold."""
     table = schema.leases.c
-    query = select(schema.leases).where(table.expires_at > micros(now), table.released_at.is_(None), table.id > cursor)
+    query = select(schema.leases).where(table.expires_at > micros(now), table.released_at.is_(None))
+    if after is not None:
+        query = query.where(table.id > after[0])
     if project is not None:
         query = query.where(table.project == spelled(project))
     rows = [dict(row) for row in (await connection.execute(query.order_by(table.id).limit(_most(limit) + 1))).mappings()]
     shown = rows[: _most(limit)]
-    return Page([lease_record(row) for row in shown], shown[-1]["id"] if len(rows) > _most(limit) else "")
+    return Part([lease_record(row) for row in shown], (shown[-1]["id"],) if len(rows) > _most(limit) else None)
+
+
+async def opt_out_rows(connection: AsyncConnection, after: Sequence[Any] | None, limit: int, now: datetime) -> Part[Row]:
+    """Return rows of the opt-outs that hold."""
+    table = schema.opt_outs.c
+    query = select(schema.opt_outs).where(or_(table.until.is_(None), table.until > micros(now)))
+    if after is not None:
+        query = query.where(table.project > after[0])
+    rows = [dict(row) for row in (await connection.execute(query.order_by(table.project).limit(_most(limit) + 1))).mappings()]
+    shown = rows[: _most(limit)]
+    return Part(shown, (shown[-1]["project"],) if len(rows) > _most(limit) else None)
 
 
 async def _by_flaw(
@@ -343,13 +362,6 @@ async def _by_flaw(
 
 def _most(limit: int) -> int:
     return max(1, min(limit, MOST_PAGE))
-
-
-def _read_cursor(cursor: str) -> tuple[int, str]:
-    value, dot, last = cursor.partition(".")
-    if not dot or not value.lstrip("-").isdigit() or len(value) > 18:
-        raise RefusedError(Problem.bad_request, "that is no cursor of ours", hint="use `next` of the page before")
-    return int(value), last[:100]
 
 
 def _maybe(stored: int | None) -> datetime | None:

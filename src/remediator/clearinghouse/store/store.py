@@ -16,11 +16,12 @@ from remediator.clearinghouse.store.batch import Batch
 from remediator.clearinghouse.store.blobs import BlobStore
 from remediator.clearinghouse.store.calls import Call, Caller, not_found
 from remediator.clearinghouse.store.clockwork import tick
+from remediator.clearinghouse.store.cursors import Cursors
 from remediator.clearinghouse.store.database import Database
 from remediator.clearinghouse.store.ledger import Ledger, Verified
 from remediator.clearinghouse.store.people import People
 from remediator.clearinghouse.store.reading import Page, Ranker
-from remediator.clearinghouse.store.schema import micros, moment, utc_text
+from remediator.clearinghouse.store.schema import moment, utc_text
 from remediator.clearinghouse.store.validating import Job
 from remediator.clearinghouse.store.writer import Writer
 from remediator.clearinghouse.wire.answers import (
@@ -79,6 +80,7 @@ class Store(People):
         writer.on_feed = self._feed_grew
         self.blobs = blobs
         self.ledger_key = key
+        self._cursors = Cursors(key)
         self.ranker = Ranker()
 
     @classmethod
@@ -180,15 +182,17 @@ class Store(People):
             (found,) = await reading.flaw_records(connection, caller, page.items, self.ranker, self._clock())
         return found
 
-    async def flaws(self, caller: Caller, **wanted: Any) -> Page[Flaw]:
-        """Return flaws: `cursor`, `limit`, `project`, `alias`, `order` (priority, time)."""
+    async def flaws(self, caller: Caller, *, cursor: str = "", limit: int = 50, **wanted: Any) -> Page[Flaw]:
+        """Return flaws: `project`, `alias`, `order` (priority, time)."""
+        about = ("flaws", caller.organisation, wanted)
+        after = self._cursors.open(cursor, *about)
         async with self._database.reading() as connection:
-            page = await reading.flaw_rows(connection, caller, **wanted)
+            page = await reading.flaw_rows(connection, caller, after=after, limit=limit, **wanted)
             found = await reading.flaw_records(connection, caller, page.items, self.ranker, self._clock())
             if (alias := wanted.get("alias")) is not None:
                 # A name that only others gave it, in confidence, finds nothing.
                 found = [each for each in found if alias.upper() in (name.upper() for name in each.aliases)]
-            return Page(found, page.next)
+            return Page(found, self._cursors.seal(page.last, *about))
 
     async def fix(self, caller: Caller, fix_id: str) -> Fix:
         """Return a fix. Raises RefusedError: not-found."""
@@ -199,11 +203,13 @@ class Store(People):
             (found,) = await reading.fix_records(connection, caller, page.items)
         return found
 
-    async def fixes(self, caller: Caller, **wanted: Any) -> Page[Fix]:
-        """Return fixes: `cursor`, `limit`, `state`, `flaw`."""
+    async def fixes(self, caller: Caller, *, cursor: str = "", limit: int = 50, **wanted: Any) -> Page[Fix]:
+        """Return fixes: `state`, `flaw`."""
+        about = ("fixes", caller.organisation, wanted)
+        after = self._cursors.open(cursor, *about)
         async with self._database.reading() as connection:
-            page = await reading.fix_rows(connection, caller, **wanted)
-            return Page(await reading.fix_records(connection, caller, page.items), page.next)
+            page = await reading.fix_rows(connection, caller, after=after, limit=limit, **wanted)
+            return Page(await reading.fix_records(connection, caller, page.items), self._cursors.seal(page.last, *about))
 
     async def published(self, caller: Caller, fix_id: str) -> Published:
         """Return what is distributed about a fix, withdrawn ones too: their state says so. Raises RefusedError: not-found."""
@@ -260,17 +266,18 @@ class Store(People):
 
     async def leases(self, caller: Caller, *, project: str | None = None, cursor: str = "", limit: int = 50) -> Page[Lease]:
         """Return the leases that hold: everybody who takes part may see them, else they would deconflict nothing."""
+        about = ("leases", caller.organisation, project)
+        after = self._cursors.open(cursor, *about)
         async with self._database.reading() as connection:
-            return await reading.lease_rows(connection, project, cursor, limit, self._clock())
+            page = await reading.lease_rows(connection, project, after, limit, self._clock())
+        return Page(page.items, self._cursors.seal(page.last, *about))
 
     async def opt_outs(self, caller: Caller, cursor: str = "", limit: int = 50) -> Page[OptOut]:
         """Return the projects that are not to be scanned."""
-        table = schema.opt_outs.c
-        live = (table.until.is_(None)) | (table.until > micros(self._clock()))
-        query = select(schema.opt_outs).where(live, table.project > cursor).order_by(table.project).limit(max(1, min(limit, 200)) + 1)
+        about = ("opt-outs", caller.organisation)
+        after = self._cursors.open(cursor, *about)
         async with self._database.reading() as connection:
-            rows = (await connection.execute(query)).mappings().all()
-        shown = rows[: max(1, min(limit, 200))]
+            page = await reading.opt_out_rows(connection, after, limit, self._clock())
         items = [
             OptOut(
                 project=row["project"],
@@ -278,9 +285,9 @@ class Store(People):
                 reason=row["reason"],
                 until=None if row["until"] is None else moment(row["until"]),
             )
-            for row in shown
+            for row in page.items
         ]
-        return Page(items, shown[-1]["project"] if len(rows) > len(shown) else "")
+        return Page(items, self._cursors.seal(page.last, *about))
 
     async def feed(self, caller: Caller, cursor: int, limit: int = 100) -> FeedPage:
         """Return what was let out after a cursor, with the head of the ledger that it is in."""
@@ -403,10 +410,11 @@ class Store(People):
 
     async def rerank(self, rank: Callable[[Flaw], int]) -> int:
         """Put the queue into the order of what is known now; return how many flaws moved."""
-        everything, cursor, moved = Caller("", Tier.operator, frozenset((Scope.admin,))), "", 0
+        everything, moved = Caller("", Tier.operator, frozenset((Scope.admin,))), 0
+        after: Sequence[Any] | None = None
         while True:
             async with self._database.reading() as connection:
-                page = await reading.flaw_rows(connection, everything, cursor=cursor, limit=200, order="time")
+                page = await reading.flaw_rows(connection, everything, after=after, limit=200, order="time")
             wanted = {row["id"]: rank(reading.as_told_to_most(row)) for row in page.items}
 
             async def work(batch: Batch, wanted: dict[str, int] = wanted) -> int:
@@ -417,7 +425,7 @@ class Store(People):
                 return len(found)
 
             moved += int(await self._writer.do(work))
-            if not (cursor := page.next):
+            if (after := page.last) is None:
                 return moved
 
     async def ready(self) -> None:
