@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import func, select
 
 from remediator.clearinghouse.store import schema
@@ -11,7 +13,7 @@ from remediator.clearinghouse.store.publishing import aliases_of, is_visible, pu
 from remediator.clearinghouse.store.telling import MARKS
 from remediator.clearinghouse.wire.answers import Answer, Assessment
 from remediator.clearinghouse.wire.envelope import RefusedError
-from remediator.clearinghouse.wire.terms import FixState, Problem
+from remediator.clearinghouse.wire.terms import MOST_RECEIPT_COUNT, MOST_RECEIPTS, FixState, Problem
 from remediator.clearinghouse.wire.verbs import AssessBody, LiftBody, ReceiptBody, RevokeBody, SupersedeBody
 from remediator.records.record import canonical_json
 
@@ -131,8 +133,25 @@ async def receipt(batch: Batch, call: Call) -> Answer:
     if row["published_at"] is None or row["organisation"] == call.organisation:
         raise RefusedError(Problem.state_conflict, "a receipt is for a fix of somebody else that was let out")
     told = {"fix_id": row["id"], "outcome": body.outcome, "reason": body.reason, "count": body.count}
-    batch.insert(schema.receipts, {"organisation": call.organisation, "key": call.request.key, "at": batch.at, **told})
+    await _counted(batch, call, told)
     return call.answer(row["id"], body.outcome, ledger_index=batch.record("receipt", row["id"], told))
+
+
+async def _counted(batch: Batch, call: Call, told: dict[str, Any]) -> None:
+    """Add to what an organisation told of a fix: one row for each outcome and reason. Raises RefusedError where it told enough."""
+    await batch.flush()
+    table = schema.receipts.c
+    query = select(schema.receipts).where(table.fix_id == told["fix_id"], table.organisation == call.organisation)
+    rows = [dict(each) for each in (await batch.connection.execute(query)).mappings()]
+    if sum(row["times"] for row in rows) >= MOST_RECEIPTS:
+        raise RefusedError(Problem.state_conflict, f"{MOST_RECEIPTS} receipts are kept of one organisation for a fix", hint="send counts")
+    same = next((row for row in rows if (row["outcome"], row["reason"]) == (told["outcome"], told["reason"])), None)
+    if same is None:
+        batch.insert(schema.receipts, {"organisation": call.organisation, "key": call.request.key, "times": 1, "at": batch.at, **told})
+        return
+    where = {"organisation": call.organisation, "key": same["key"]}
+    count = min(same["count"] + told["count"], MOST_RECEIPT_COUNT)
+    await batch.change(schema.receipts, where, count=count, times=same["times"] + 1, at=batch.at)
 
 
 async def _own_fix(batch: Batch, call: Call, fix_id: str) -> Row:

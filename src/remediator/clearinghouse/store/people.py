@@ -85,7 +85,14 @@ class People:
             found = Organisation(id=identify("org", name), name=name, tier=tier, contact=contact[:500], created_at=batch.now)
             if await batch.one(schema.organisations, id=found.id) is not None:
                 raise UsageError(f"there is an organisation {name!r} already", hint="remediator clearinghouse organisation list")
-            row = {**found.model_dump(exclude={"created_at"}), "tier": tier.value, "created_at": batch.at, "disabled": 0, "served_at": 0}
+            row = {
+                **found.model_dump(exclude={"created_at"}),
+                "tier": tier.value,
+                "created_at": batch.at,
+                "disabled": 0,
+                "served_at": 0,
+                "blob_bytes": 0,
+            }
             batch.insert(schema.organisations, row)
             batch.record("organisation", found.id, found.as_json())
             return found

@@ -35,6 +35,7 @@ organisations = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("disabled", Integer, nullable=False),
     Column("served_at", BigInteger, nullable=False),
+    Column("blob_bytes", BigInteger, nullable=False),
 )
 tokens = Table(
     "tokens",
@@ -158,11 +159,13 @@ receipts = Table(
     metadata,
     Column("organisation", String(100), primary_key=True),
     Column("key", String(120), primary_key=True),
-    Column("fix_id", String(100), nullable=False, index=True),
+    Column("fix_id", String(100), nullable=False),
     Column("outcome", String(30), nullable=False),
     Column("reason", String(60), nullable=False),
     Column("count", Integer, nullable=False),
+    Column("times", Integer, nullable=False),
     Column("at", BigInteger, nullable=False),
+    Index("receipts_by_fix", "fix_id", "organisation"),
 )
 assessments = Table(
     "assessments",
@@ -187,16 +190,24 @@ leases = Table(
     Column("expires_at", BigInteger, nullable=False),
     Column("released_at", BigInteger),
     Index("leases_by_project", "project", "expires_at"),
+    Index("leases_by_organisation", "organisation", "expires_at"),
 )
 fences = Table("fences", metadata, Column("project", String(500), primary_key=True), Column("last", BigInteger, nullable=False))
 opt_outs = Table(
     "opt_outs",
     metadata,
     Column("project", String(500), primary_key=True),
-    Column("organisation", String(100), nullable=False),
+    Column("organisation", String(100), nullable=False, index=True),
     Column("contact", String(500), nullable=False),
     Column("reason", String(500), nullable=False),
     Column("until", BigInteger),
+    Column("at", BigInteger, nullable=False),
+)
+overruled = Table(
+    "overruled",
+    metadata,
+    Column("project", String(500), primary_key=True),
+    Column("organisation", String(100), primary_key=True),
     Column("at", BigInteger, nullable=False),
 )
 epochs = Table(
@@ -251,6 +262,7 @@ blobs = Table(
     Column("organisation", String(100), primary_key=True),
     Column("bytes", BigInteger, nullable=False),
     Column("at", BigInteger, nullable=False),
+    Index("blobs_by_time", "at", "digest", "organisation"),
 )
 ledger_entries = Table(
     "ledger_entries",

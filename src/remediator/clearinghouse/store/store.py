@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from remediator.clearinghouse.store import deciding, leasing, ledger, reading, schema, submitting, validating
+from remediator.clearinghouse.store import deciding, keeping, leasing, ledger, reading, schema, submitting, validating
 from remediator.clearinghouse.store.batch import Batch
 from remediator.clearinghouse.store.blobs import BlobStore
 from remediator.clearinghouse.store.calls import Call, Caller, not_found
@@ -80,7 +80,10 @@ class Store(People):
         writer.on_feed = self._feed_grew
         self.blobs = blobs
         self.ledger_key = key
+        self.quota_bytes = keeping.QUOTA_BYTES
         self._cursors = Cursors(key)
+        self._sought: keeping.Place | None = None
+        self._swept = -1
         self.ranker = Ranker()
 
     @classmethod
@@ -284,10 +287,16 @@ class Store(People):
                 contact=row["contact"],
                 reason=row["reason"],
                 until=None if row["until"] is None else moment(row["until"]),
+                organisation=row["organisation"] if caller.is_admin or row["organisation"] == caller.organisation else "",
             )
             for row in page.items
         ]
         return Page(items, self._cursors.seal(page.last, *about))
+
+    async def overrule(self, project: str) -> None:
+        """Withdraw a project's opt-out on the operator's word. Raises UsageError where none holds."""
+        spelled = leasing.spelled(project)
+        await self._writer.do(lambda batch: leasing.overrule(batch, spelled))
 
     async def feed(self, caller: Caller, cursor: int, limit: int = 100) -> FeedPage:
         """Return what was let out after a cursor, with the head of the ledger that it is in."""
@@ -320,16 +329,26 @@ class Store(People):
     async def put_blob(self, caller: Caller, digest: str, stream: AsyncIterator[bytes]) -> bool:
         """Keep a bundle; return whether it is new of this organisation. Raises RefusedError."""
         caller.needs(Scope.submit)
+        used = select(schema.organisations.c.blob_bytes).where(schema.organisations.c.id == caller.organisation)
+        async with self._database.reading() as connection:
+            if int((await connection.execute(used)).scalar() or 0) >= self.quota_bytes:
+                raise keeping.full()
         size = await self.blobs.put(digest, stream)
-
-        async def work(batch: Batch) -> bool:
-            if await batch.one(schema.blobs, digest=digest, organisation=caller.organisation) is not None:
-                return False
-            batch.insert(schema.blobs, {"digest": digest, "organisation": caller.organisation, "bytes": size, "at": batch.at})
-            return True
-
-        fresh: bool = await self._writer.do(work)
+        try:
+            fresh: bool = await self._writer.do(lambda batch: keeping.keep(batch, self.blobs, caller, digest, size, self.quota_bytes))
+        except RefusedError as error:
+            if error.code is Problem.too_many:
+                await self._writer.do(lambda batch: keeping.discard(batch, self.blobs, [digest], 0))
+            raise
         return fresh
+
+    async def sweep(self) -> None:
+        """Take away some of the blobs that no fix named in time, and of the files that nobody's row names."""
+        self._sought = await self._writer.do(lambda batch: keeping.forget(batch, self._sought))
+        self._swept = (self._swept + 1) % 256
+        found = await asyncio.to_thread(self.blobs.kept, self._swept)
+        if found:
+            await self._writer.do(lambda batch: keeping.discard(batch, self.blobs, found))
 
     async def bundle_path(self, caller: Caller, fix_id: str) -> Path:
         """Return where the bundle of a fix lies that the caller may see. Raises RefusedError: not-found."""
