@@ -207,7 +207,7 @@ def _later() -> datetime:
 STATEMENTS = (
     Statement("5.13", joined),
     Statement("5.14", aliased),
-    Statement("5.21", ambiguous),
+    Statement("5.34", ambiguous),
     Statement("5.15", tristate),
     Statement("5.16", missing),
     Statement("5.17", same_fix),
@@ -220,6 +220,6 @@ STATEMENTS = (
     Statement("7.5", own_words),
     Statement("7.6", red),
     Statement("7.7", status),
-    Statement("7.10", confided),
+    Statement("7.16", confided),
     Statement("8.1", blob),
 )
