@@ -63,9 +63,10 @@ def rows(start: int, end: int, organisation: str, epoch: int, key: bytes, at: in
         flaw, fix, tlp = f"flaw-{hexed[:24]}", f"fix-{hexed[:24]}", mark(number)
         doc = canonical_json(described(number).as_json()).decode("ascii")
         when = at + number
+        told = f'{{"{tlp}":{{"at":{when},"first":{when},"said":{doc}}}}}'
         made["flaws"].append(
-            {"id": flaw, "project": f"pkg:pypi/p-{number % 50_000}", "doc": doc, "tlp": tlp, "embargo_until": None, "embargoed": 0}
-            | {"lifted_at": None, "first_seen": when, "updated_at": when, "merged_into": "", "rank": 1_002_000}
+            {"id": flaw, "project": f"pkg:pypi/p-{number % 50_000}", "doc": told, "tlp": tlp, "embargo_until": None, "embargoed": 0}
+            | {"names": "", "lifted_at": None, "first_seen": when, "updated_at": when, "merged_into": "", "rank": 1_002_000}
         )
         made["witnesses"].append(
             {"finding_id": f"finding-{hexed[:24]}", "flaw_id": flaw, "organisation": organisation, "scanner": "semgrep", "rule_id": ""}
@@ -85,7 +86,7 @@ def rows(start: int, end: int, organisation: str, epoch: int, key: bytes, at: in
             }
             | {"bundle_bytes": 1, "flaw_doc": doc, "state": "verified", "claimed_level": 4, "level": 4, "lines_changed": 2}
             | {"fixed_version": "", "superseded_by": "", "revoked_reason": "", "submitted_at": when, "updated_at": when}
-            | {"published_at": when, "patch": "", "validation": None}
+            | {"published_at": when, "patch": "", "validation": None, "tlp": tlp, "held_until": None}
         )
         made["feed"].append(
             {"cursor": number + 1, "kind": "published", "fix_id": fix, "flaw_id": flaw, "organisation": organisation, "tlp": tlp}

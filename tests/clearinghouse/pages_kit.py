@@ -40,7 +40,7 @@ EVIL_FLAW: dict[str, Any] = {
     "details": f"{EVIL}\n{EVIL}",
     "references": ["https://evil.example/'onmouseover='document.documentElement.dataset.pwned=1"],
 }
-PATHS = ("/", "/ledger", "/leases", "/organisations", "/tokens", "/keys")
+PATHS = ("/", "/ledger", "/leases", "/opt-outs", "/organisations", "/tokens", "/keys")
 
 
 class Visitor:
@@ -127,6 +127,7 @@ async def evil_records(store: Store, party: Party) -> Told:
     admin = await admin_of(store)
     ranked(store)
     await party.ask(Verb.lease, {"project": EVIL_FLAW["project"], "commits": EVIL, "scope": [EVIL, "CWE-79"], "contact": EVIL})
+    await party.ask(Verb.opt_out, {"project": EVIL_FLAW["project"], "contact": EVIL, "reason": EVIL})
     finding = await party.ask(Verb.submit_finding, {"flaw": EVIL_FLAW, "scanner": EVIL, "rule_id": EVIL}, tlp="clear")
     fixes = []
     for name in ("one", "two"):

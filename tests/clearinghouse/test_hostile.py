@@ -86,7 +86,7 @@ async def test_who_reported_a_flaw_first_does_not_write_what_is_distributed_with
 async def test_others_put_no_names_onto_a_verified_fix_and_take_none_away(store: Store, joins: Joins) -> None:
     fixer, poisoner, reader = await joins("Fixer"), await joins("Poisoner"), await joins("Reader")
     fix = await verified(store, fixer, "one")
-    many = [*FLAW["aliases"], "CVE-2026-9999", *(f"A-{number:03}" for number in range(48))]
+    many = [*FLAW["aliases"], *(f"A{number:03}" for number in range(49))]
     await poisoner.ask(Verb.submit_finding, {"flaw": {**FLAW, "aliases": many, "cwe": list(range(1, 21))}, "scanner": "x"})
     told = (await store.published(reader.caller, fix)).flaw
     assert (told.aliases, told.cwe) == (("CVE-2017-16616",), (502,))
@@ -102,8 +102,8 @@ async def test_others_put_no_names_onto_a_verified_fix_and_take_none_away(store:
 
 def _two() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     one = {**FLAW, "aliases": ["CVE-2026-0001"], "snippet": ""}
-    other = {**FLAW, "aliases": ["CVE-2026-0002"], "snippet": ""}
-    return one, other, {**FLAW, "aliases": ["CVE-2026-0001", "CVE-2026-0002"], "snippet": ""}
+    other = {**FLAW, "aliases": ["GHSA-2222-2222-2222"], "snippet": ""}
+    return one, other, {**FLAW, "aliases": ["CVE-2026-0001", "GHSA-2222-2222-2222"], "snippet": ""}
 
 
 async def test_a_fix_that_is_out_is_not_hidden_behind_an_embargo_by_joining_flaws(store: Store, joins: Joins, clock: Clock) -> None:
@@ -219,7 +219,7 @@ async def test_an_epoch_beyond_all_numbers_is_over(store: Store, joins: Joins) -
 
 async def test_an_embargo_that_is_not_taken_tells_not_since_when_others_know(store: Store, joins: Joins, clock: Clock) -> None:
     first, guesser = await joins("First"), await joins("Guesser", Tier.public)
-    await first.ask(Verb.submit_finding, {"flaw": FLAW, "scanner": "x"}, tlp="red")
+    await first.ask(Verb.submit_finding, {"flaw": FLAW, "scanner": "x"}, tlp="green")
     day = clock().date().isoformat()
     clock.forward(days=3)
     answer = await guesser.ask(Verb.submit_finding, {"flaw": FLAW, "scanner": "x"}, embargo_until=clock() + timedelta(days=1))

@@ -134,6 +134,9 @@ def test_keys_are_registered_replaced_and_revoked(served: Served) -> None:
         ("organisation", "--disable", "org-0"),
         ("token", "--revoke", "0"),
         ("key", "--revoke", "SHA256:0"),
+        ("requeue",),
+        ("requeue", "fix-0"),
+        ("requeue", "fix-0", "--all"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_sentence(served: Served, words: tuple[str, ...]) -> None:

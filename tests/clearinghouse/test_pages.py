@@ -223,6 +223,18 @@ async def test_an_admin_registers_rotates_and_revokes_keys(visits: Visits, store
     assert wrong.status == 400 and "cannot be read" in text
 
 
+async def test_an_admin_reads_who_opted_out_and_overrules_it(visits: Visits, store: Store, joins: Joins) -> None:
+    party, other = await joins("One"), await joins("Two")
+    await party.ask(Verb.opt_out, {"project": "pkg:pypi/a", "contact": "me@example.org", "reason": "no <b>scans</b>"})
+    _, text = await (await visits(other.token)).get("/opt-outs")
+    assert "pkg:pypi/a" in text and "me@example.org" in text and party.id not in text and "Overrule" not in text and "<b>" not in text
+    admin = await visits(await admin_of(store))
+    assert party.id in (await admin.get("/opt-outs"))[1]
+    assert (await admin.send("/opt-outs/withdraw", "/opt-outs", {"project": "pkg:pypi/a"}))[0].status == 303
+    assert "Nobody opted out" in (await admin.get("/opt-outs"))[1]
+    assert (await admin.send("/opt-outs/withdraw", "/", {"project": "pkg:pypi/a"}))[0].status == 400
+
+
 # -- what is shown to whom ---------------------------------------------------------------------------------------------
 
 

@@ -70,9 +70,11 @@ async def test_a_report_that_bridges_two_flaws_joins_only_what_nobody_else_saw(s
     own = await one.ask(Verb.submit_finding, {**FINDING, "flaw": {**FLAW, "aliases": []}})
     clock.forward(seconds=1)
     named = await one.ask(Verb.submit_finding, {**FINDING, "flaw": {**FLAW, "snippet": "", "path": ""}})
-    others = await two.ask(Verb.submit_finding, {**FINDING, "flaw": {**FLAW, "snippet": "", "path": "", "aliases": ["CVE-2020-1"]}})
+    others = await two.ask(Verb.submit_finding, {**FINDING, "flaw": {**FLAW, "snippet": "", "path": "", "aliases": ["PYSEC-2020-1"]}})
     assert len({own.detail["flaw"], named.detail["flaw"], others.detail["flaw"]}) == 3
-    bridge = await one.ask(Verb.submit_finding, {**FINDING, "scanner": "x", "flaw": {**FLAW, "aliases": [*FLAW["aliases"], "CVE-2020-1"]}})
+    bridge = await one.ask(
+        Verb.submit_finding, {**FINDING, "scanner": "x", "flaw": {**FLAW, "aliases": [*FLAW["aliases"], "PYSEC-2020-1"]}}
+    )
     assert bridge.detail["flaw"] == own.detail["flaw"]
     assert (await store.flaw(one.caller, named.detail["flaw"])).id == own.detail["flaw"]
     assert (await store.flaw(two.caller, others.detail["flaw"])).id == others.detail["flaw"]

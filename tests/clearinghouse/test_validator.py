@@ -722,3 +722,25 @@ async def test_workers_killed_at_any_moment_lose_nothing_and_double_nothing(data
         )
         assert await entries(store, "fix-validated") == len(fixes)
         assert (await store.verify()).problem == ""
+
+
+async def test_what_a_clearinghouse_failed_to_check_is_sent_anew_when_asked(tmp_path: Path, submitter: Party, bundle: Made) -> None:
+    from remediator.clearinghouse.client.handing import put_fix
+    from remediator.clearinghouse.client.outbox import Outbox
+    from remediator.evidence.container import unpack_files
+    from remediator.evidence.examine import examine
+    from remediator.evidence.keys import TrustedKeys
+
+    found = examine(unpack_files(bundle.archive, "the bundle"), TrustedKeys([submitter.key.public]))
+    outbox = Outbox(tmp_path / "state")
+    try:
+        first = put_fix(outbox, "ours", found, bundle.archive)
+        # What was not delivered yet is sent once, however often one asks.
+        assert put_fix(outbox, "ours", found, bundle.archive, again=True).key == first.key
+        outbox._note(first, state="delivered")
+        assert put_fix(outbox, "ours", found, bundle.archive).key == first.key
+        anew = put_fix(outbox, "ours", found, bundle.archive, again=True)
+        assert anew.key != first.key and (anew.subject, anew.body, anew.state) == (first.subject, first.body, "waiting")
+        assert put_fix(outbox, "ours", found, bundle.archive, again=True).key == anew.key
+    finally:
+        outbox.close()

@@ -8,6 +8,7 @@ import json
 from .twins_kit import TAKEN, Twin, answers, hides, put, takes, tells, without
 from .weaknesses import (
     EMPTY,
+    Bridged,
     FilesAreFlaws,
     ForgedLeases,
     KnownBlobs,
@@ -21,6 +22,7 @@ from .weaknesses import (
     always_201,
     always_first,
     another_flaw,
+    confided,
     embargoed_again,
     ended,
     event,
@@ -77,6 +79,7 @@ TWINS: dict[str, Twin] = {
     "2.14": Twin(takes("bad-request", when=lambda p: "colour" in p.request)),
     "2.14 around it": Twin(lambda p: p.telling({"code": "bad-envelope"}, 400) if b'"colour"' in p.sent and p.done else p),
     "2.14 the query": Twin(lambda p: p.telling({"code": "bad-request"}, 400) if "colour" in p.query else p),
+    "2.15": Twin(lambda p: p.telling(EMPTY, 200) if p.code == "bad-request" and "cursor=" in p.query else p),
     "3.1": Twin(lambda p: p.telling(EMPTY, 200) if p.code == "unauthorised" and p.path == "/v1/flaws" else p),
     "3.1 by id": Twin(lambda p: p.telling({"code": "not-found"}, 404) if p.code == "unauthorised" and p.path == "/v1/fixes/fix-1" else p),
     "3.2": Twin(
@@ -173,6 +176,7 @@ TWINS: dict[str, Twin] = {
     "5.31": Twin(answers("lift", put("duplicate", value=False))),
     "5.32": Twin(takes("state-conflict", "/v1/receipt")),
     "5.33": Twin(takes("blob-mismatch", "/v1/submit-fix")),
+    "5.34": Twin(Bridged),
     "6.1": Twin(answers("claim-check", all_match), also=frozenset(("6.4",))),
     "6.1 nothing": Twin(answers("claim-check", none_matches)),
     "6.2": Twin(answers("lease", in_lower_case)),
@@ -231,6 +235,7 @@ TWINS: dict[str, Twin] = {
     "7.14 CSAF": Twin(lambda p: p._replace(status=500) if p.path.endswith("/csaf") else p),
     "7.15": Twin(not_found_is(TAKEN, "/v1/status/finding-")),
     "7.15 open": Twin(tells("/v1/status/", lambda told, p: {**told, "state": "open"} if told["state"] == "embargoed" else told)),
+    "7.16": Twin(tells("/v1/flaws/", confided)),
     "8.1": Twin(lambda p: p.telling(TAKEN, 201) if p.code == "blob-mismatch" and p.method == "PUT" else p),
     "8.2": Twin(KnownBlobs),
     "9.1": Twin(tells("/v1/ledger/head", put("signature", value=base64.b64encode(bytes(64)).decode()))),

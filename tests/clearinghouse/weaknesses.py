@@ -231,8 +231,26 @@ class KnownBlobs:
 
 
 def marked(told: Any, _passing: Passing) -> Any:
-    """Only the first report's mark counts."""
-    return {**told, "tlp": "clear"} if told.get("tlp") == "green" and not told["embargoed"] and told["lifted_at"] else told
+    """The strictest mark holds for everybody."""
+    return {**told, "tlp": "red"} if told.get("tlp") == "clear" and not told["embargoed"] and told["lifted_at"] else told
+
+
+def confided(told: Any, _passing: Passing) -> Any:
+    """The first report's mark holds."""
+    return {**told, "tlp": "red"} if told.get("tlp") == "clear" and not told["lifted_at"] else told
+
+
+class Bridged:
+    """Whatever was once named together is one flaw."""
+
+    def __init__(self) -> None:
+        self.flaws: dict[str, str] = {}
+
+    def __call__(self, passing: Passing) -> Passing:
+        if passing.verb != "submit-finding" or not passing.done or not str(passing.flaw.get("aliases", "")).startswith("['CONFORMK"):
+            return passing
+        first = self.flaws.setdefault(passing.flaw["project"], passing.json["detail"]["flaw"])
+        return passing.telling({**passing.json, "detail": {"flaw": first}})
 
 
 def ended(told: Any, _passing: Passing) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,10 @@ import yaml
 
 from remediator.engine.replay import Replayer, replay_bundle
 from remediator.errors import EvidenceError, PlaybookError, UsageError
+from remediator.evidence.base import Base
+from remediator.evidence.replay import ReplayRequest
 from remediator.playbook import Playbook, Use, load_playbook
+from remediator.records.source import Source, SourceKind
 from remediator.settings import load_settings
 
 
@@ -59,3 +63,41 @@ async def test_what_is_no_bundle_at_all_is_not_called_a_damaged_one(tmp_path: Pa
     for path in (folder, archive):
         with pytest.raises(EvidenceError):
             await replay_bundle(path, load_settings(state=tmp_path), None, print)  # type: ignore[arg-type]
+
+
+def _git(folder: Path, *words: str) -> str:
+    told = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
+    return subprocess.run(["git", "-C", str(folder), *told, *words], check=True, capture_output=True, text=True).stdout.strip()
+
+
+async def test_the_commit_of_a_bundle_is_the_one_that_is_fetched(tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    _git(repository, "init", "-q", "-b", "main")
+    (repository / "a.py").write_text("a = 1\n")
+    _git(repository, "add", "a.py")
+    commits = []
+    for _ in range(2):
+        # Two commits, one tree.
+        _git(repository, "commit", "-q", "--allow-empty", "-m", f"commit {len(commits)}")
+        commits.append(_git(repository, "rev-parse", "HEAD"))
+    tree = _git(repository, "rev-parse", "HEAD^{tree}")
+    (repository / "a.py").write_text("a = 2\n")
+    _git(repository, "commit", "-q", "-am", "moved on")
+
+    async def based(commit: str, revision: str, *, own: bool) -> str:
+        settings = load_settings(state=tmp_path / "state")
+        uri = str(repository)
+        replayer = Replayer(settings, None, print, source=uri, playbook=None, own_recipe=own)  # type: ignore[arg-type]
+        source = Source(kind=SourceKind.git, uri=uri, name="r", revision=revision, commit=commit, tree=tree)
+        request = ReplayRequest(source, Base(tree, commit, reason="left out"), *(None,) * 7)  # type: ignore[arg-type]
+        return (await replayer._base(request))[1].id
+
+    # A branch that moved on is no other commit.
+    for commit in commits:
+        assert await based(commit, "main", own=True) == tree
+    for wrong in ("0" * 40, _git(repository, "rev-parse", "HEAD")):
+        with pytest.raises(EvidenceError):
+            await based(wrong, commits[0], own=True)
+    # Whoever replays on their own names the source, and only the files count.
+    assert await based("0" * 40, commits[0], own=False) == tree

@@ -43,6 +43,9 @@ command.add_command(clearinghouse_conform.command)
 @click.option("--validators", type=click.IntRange(0, 64), default=1, show_default=True, help="How many validate in this process.")
 @click.option("--git-host", "git_hosts", multiple=True, metavar="HOST", help="A host to fetch repositories from. Repeat for several.")
 @click.option(
+    "--quota", type=click.IntRange(1, 1_000_000), default=20, show_default=True, metavar="GIB", help="Bundles of one organisation."
+)
+@click.option(
     "--feeds",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="A folder with KEV, EPSS and SSVC files; read anew each hour.",
@@ -58,6 +61,7 @@ def serve(
     hosts: tuple[str, ...],
     validators: int,
     git_hosts: tuple[str, ...],
+    quota: int,
     feeds: Path | None,
     certificate: Path | None,
     private_key: Path | None,
@@ -76,6 +80,7 @@ def serve(
         hosts=hosts,
         validators=validators,
         git_hosts=git_hosts,
+        quota_bytes=quota * 1024**3,
         feeds=feeds,
         certificate=certificate,
         private_key=private_key,
@@ -239,6 +244,48 @@ def verify_ledger(session: Session, data: Path, database: str) -> int:
         raise EvidenceError(f"the ledger does not fit: {found.problem}", hint="stop serving it, and compare it with a copy")
     session.out.print(f"{found.size} entries, root {found.root}: every entry, node and commitment fits")
     return 0
+
+
+@command.command("opt-outs", cls=Verb, json_fields=json_fields.OPT_OUT)
+@_data
+@_database
+@click.option("--withdraw", metavar="PROJECT", help="Overrule the opt-out of a project: whoever made it makes none for it again.")
+@pass_session
+def opt_outs(session: Session, data: Path, database: str, withdraw: str | None) -> int:
+    """List the projects that want no scans, and which organisation said so. Nobody was asked for a proof of being the maintainer."""
+    from remediator.clearinghouse.store import Caller
+    from remediator.clearinghouse.wire.terms import Scope, Tier
+
+    async def go(store: Store) -> list[dict[str, Any]]:
+        if withdraw is not None:
+            await store.overrule(withdraw)
+        admin, found, cursor = Caller("", Tier.operator, frozenset((Scope.admin,))), [], ""
+        while True:
+            page = await store.opt_outs(admin, cursor, 200)
+            found += [each.as_json() for each in page.items]
+            if not (cursor := page.next):
+                return found
+
+    return _told(session, _in_store(data, database, go), json_fields.OPT_OUT)
+
+
+@command.command("requeue", cls=Verb, json_fields=json_fields.REQUEUED)
+@click.argument("fixes", nargs=-1)
+@_data
+@_database
+@click.option("--all", "everything", is_flag=True, help="Requeue all that ended as infra_error.")
+@pass_session
+def requeue(session: Session, fixes: tuple[str, ...], data: Path, database: str, everything: bool) -> int:
+    """Have FIXES validated again that ended as infra_error: the engine, the network or the validators failed, and were mended."""
+    from remediator.errors import UsageError
+
+    if bool(fixes) == everything:
+        raise UsageError("name the fixes to requeue, or --all of them", hint="remediator clearinghouse requeue --all")
+
+    async def go(store: Store) -> list[str]:
+        return await store.requeue(fixes)
+
+    return _told(session, [{"id": each} for each in _in_store(data, database, go)], json_fields.REQUEUED)
 
 
 @command.command("stats", cls=Verb, json_fields=json_fields.STATS)

@@ -35,6 +35,7 @@ def served(
     hosts: Sequence[str],
     validators: int,
     git_hosts: Sequence[str],
+    quota_bytes: int,
     feeds: Path | None,
     certificate: Path | None,
     private_key: Path | None,
@@ -59,6 +60,7 @@ def served(
         config = ServerConfig()
         config = config._replace(hosts=config.hosts | {each.lower() for each in hosts})
         async with Store.open(database, data) as store:
+            store.quota_bytes = quota_bytes
             app = make_app(store, config)
             mount(app, store, config)
             if feeds is not None:

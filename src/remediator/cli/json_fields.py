@@ -92,5 +92,7 @@ MATCH = (
 ORGANISATION = ("id", "name", "tier", "contact", "disabled")
 TOKEN = ("id", "organisation", "scopes", "label", "created_at", "expires_at", "revoked_at")
 STATS = ("name", "count")
+REQUEUED = ("id",)
+OPT_OUT = ("project", "organisation", "contact", "reason", "until")
 SUBMITTER_KEY = ("keyid", "organisation", "added_at", "not_after", "revoked_at", "reason")
 AIRGAP = ("sequence", "created_at", "expires_at", "carrier", "ledger", "ledger_size", "fixes")

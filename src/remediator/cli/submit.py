@@ -27,7 +27,9 @@ _STATES = {"waiting": "waits in the outbox", "delivered": "delivered", "refused"
 @click.option("--project", metavar="PURL|URL", default="", help="What others know the project as, where its source is a folder.")
 @click.option("--tlp", type=click.Choice(["clear", "green", "amber", "red"]), help="Who may be told; as in the settings by default.")
 @click.option("--embargo-days", type=click.IntRange(0, 180), help="Tell nobody before so many days; as in the settings by default.")
-@click.option("--again", is_flag=True, help="Try what was refused once more.")
+@click.option(
+    "--again", is_flag=True, help="Try what was refused once more; and send these CASES anew, where a clearinghouse failed to check them."
+)
 @click.option("--show-key", is_flag=True, help="Print your public signing key, for the clearinghouse's operator to register.")
 @click.option("--status", "ask_status", is_flag=True, help="Ask what became of everything that was delivered.")
 @pass_session
@@ -60,7 +62,7 @@ def command(
     try:
         days = told.embargo_days if embargo_days is None else embargo_days
         for each in cases:
-            _put(session, outbox, place, each, project=project, tlp=tlp or told.tlp, days=days)
+            _put(session, outbox, place, each, project=project, tlp=tlp or told.tlp, days=days, again=again)
         if again:
             outbox.again(place)
         return finish(session, outbox, place, ask_status=ask_status)
@@ -86,7 +88,7 @@ def finish(session: Session, outbox: Outbox, place: str, *, ask_status: bool = F
     return ExitCode.could_not_check if any(item.state == "waiting" for item in items) else ExitCode.clean
 
 
-def _put(session: Session, outbox: Outbox, place: str, word: str, *, project: str, tlp: str, days: int) -> None:
+def _put(session: Session, outbox: Outbox, place: str, word: str, *, project: str, tlp: str, days: int, again: bool) -> None:
     from remediator.clearinghouse.client.handing import put_fix
     from remediator.clearinghouse.wire.terms import Tlp
     from remediator.evidence.container import pack_files, read_files
@@ -96,7 +98,7 @@ def _put(session: Session, outbox: Outbox, place: str, word: str, *, project: st
     path = Path(word) if Path(word).exists() else _bundle_of(session, word)
     files = read_files(path)
     bundle = examine(files, TrustedKeys.load(session.settings.state / "keys"))
-    put_fix(outbox, place, bundle, pack_files(files), project=project, tlp=Tlp(tlp), embargo_days=days)
+    put_fix(outbox, place, bundle, pack_files(files), project=project, tlp=Tlp(tlp), embargo_days=days, again=again)
 
 
 def _bundle_of(session: Session, prefix: str) -> Path:

@@ -13,7 +13,7 @@ from remediator.engine.kit import open_kit
 from remediator.engine.project import Project
 from remediator.engine.run import identify
 from remediator.engine.telling import Teller
-from remediator.errors import EvidenceError, PlaybookError, UsageError
+from remediator.errors import EvidenceError, PlaybookError, SourceError, UsageError
 from remediator.evidence.bundle import read
 from remediator.evidence.container import is_bundle
 from remediator.evidence.keys import TrustedKeys
@@ -27,7 +27,7 @@ from remediator.records.source import SourceKind
 from remediator.records.verdict import Check, Verdict
 from remediator.registry import Registry
 from remediator.settings import Settings
-from remediator.source import resolve
+from remediator.source import Resolved, resolve
 
 
 class Replayer:
@@ -97,21 +97,38 @@ class Replayer:
         if self._source is None and request.base.included:
             return await asyncio.to_thread(self._unpacked, request)
         target = self._source or request.source.uri
-        folder = self._settings.state / "stores"
-        resolved = await resolve(
-            target,
-            # A package's version is part of its name, and says all.
-            revision=(request.source.revision or None) if request.source.kind is SourceKind.git else None,
-            folder=folder,
-            env=self._settings.network_env(),
-            offline=self._settings.offline,
-        )
+        # A package's version is part of its name, and says all.
+        revision = (request.source.revision or None) if request.source.kind is SourceKind.git else None
+        if self._own_recipe and request.source.kind is SourceKind.git:
+            resolved = await self._at_commit(target, request.source.commit, revision)
+        else:
+            resolved = await self._resolved(target, revision)
         if resolved.tree.id != request.source.tree:
             raise EvidenceError(
                 f"{target} is tree {resolved.tree.id}, the bundle was made for {request.source.tree}",
                 hint="name the source at the recorded commit with --source",
             )
         return resolved.store, resolved.tree
+
+    async def _at_commit(self, target: str, commit: str, revision: str | None) -> Resolved:
+        """Return a repository at the very commit that a bundle names. Raises EvidenceError where it has none such.
+
+        Two commits can have one tree: whoever is told of a fix is told in which commit the flaw was shown.
+        """
+        try:
+            # By its id first: a branch moves.
+            resolved = await self._resolved(target, commit)
+        except SourceError:
+            resolved = await self._resolved(target, revision)
+        if resolved.source.commit != commit:
+            raise EvidenceError(
+                f"{target} has no commit {commit[:64]}, which the bundle was made for", hint="replay it where the commit is"
+            )
+        return resolved
+
+    async def _resolved(self, target: str, revision: str | None) -> Resolved:
+        folder, env = self._settings.state / "stores", self._settings.network_env()
+        return await resolve(target, revision=revision, folder=folder, env=env, offline=self._settings.offline)
 
     def _unpacked(self, request: ReplayRequest) -> tuple[GitStore, Tree]:
         store = GitStore.open(self._settings.state / "stores" / f"replay-{request.base.tree[:16]}.git")

@@ -75,9 +75,20 @@ def fix_body(
 
 
 def put_fix(
-    outbox: Outbox, place: str, bundle: Bundle, archive: bytes, *, project: str = "", tlp: Tlp = Tlp.amber, embargo_days: int = 0
+    outbox: Outbox,
+    place: str,
+    bundle: Bundle,
+    archive: bytes,
+    *,
+    project: str = "",
+    tlp: Tlp = Tlp.amber,
+    embargo_days: int = 0,
+    again: bool = False,
 ) -> Item:
-    """Put the bundle's fix into the outbox, once. Raises UsageError where none is proven, or the project has no name."""
+    """Put the bundle's fix into the outbox, once; `again` sends what was delivered once more, as something new to be asked.
+
+    Raises UsageError where none is proven, or the project has no name.
+    """
     patch, verdict = bundle.patch, bundle.verdict
     if patch is None or verdict is None or not verdict.sufficient:
         raise UsageError(f"{bundle.case_id} has no proven fix to hand over", hint=f"remediator why {bundle.case_id}")
@@ -85,6 +96,9 @@ def put_fix(
     named = project_of(bundle.source, project)
     body = fix_body(submission_id, bundle.source, bundle.finding, patch, verdict, archive, named)
     key = idempotency_key("submit-fix", submission_id, body["bundle"], named, tlp.value)
+    if again and (sent := sum(item.state == "delivered" for item in outbox.items(place=place, subject=submission_id))):
+        # It is the same fix there by its submission id; the old key would only have the first answer told once more.
+        key = f"{key}:{sent}"
     until = datetime.now(UTC) + timedelta(days=embargo_days) if embargo_days else None
     return outbox.put(place, Verb.submit_fix, body, key=key, subject=submission_id, tlp=tlp, embargo_until=until, blob=archive)
 

@@ -31,6 +31,15 @@ async def aliased(ground: Ground) -> None:
     expect(await _reported(ground, two, flaw(project=told["project"], aliases=[alias.lower()])) == first, "one alias made two flaws")
 
 
+async def ambiguous(ground: Ground) -> None:
+    """A report that lists two ids of one kind makes no one flaw of others' reports of each."""
+    one, two, kind = ground.one, ground.two, fresh("K").replace("-", "").upper()
+    told = flaw(aliases=[f"{kind}-1", f"{kind}-2"])
+    await _reported(ground, one, told)
+    first = await _reported(ground, two, flaw(project=told["project"], aliases=[f"{kind}-1"]))
+    expect(await _reported(ground, two, flaw(project=told["project"], aliases=[f"{kind}-2"])) != first, "two ids made one flaw")
+
+
 async def tristate(ground: Ground) -> None:
     """`tests_passed: null` of an assessment is told as null: not run is not false."""
     one = ground.submitter
@@ -89,6 +98,19 @@ async def red(ground: Ground) -> None:
     two = ground.two
     named = await _reported(ground, ground.one, flaw(), tlp="red")
     refused(await ground.get(f"/v1/flaws/{named}", two), Problem.not_found)
+
+
+async def confided(ground: Ground) -> None:
+    """A report that is marked `red` hides no other's report of the same flaw, and changes nothing of what others read."""
+    one, two, told = ground.one, ground.two, flaw(details=fresh("details"))
+    named = await _reported(ground, one, told, tlp="red")
+    mine = {**told, "title": fresh("title"), "details": ""}
+    expect(await _reported(ground, two, mine, tlp="clear") == named, "the same place made two flaws")
+    before = await ground.told(f"/v1/flaws/{named}", two)
+    expect((before["title"], before["tlp"]) == (mine["title"], "clear"), "another's words or mark are told")
+    await _reported(ground, one, {**told, "severity": "critical", "aliases": [fresh("ALIAS")], "details": fresh("more")}, tlp="red")
+    expect(await ground.told(f"/v1/flaws/{named}", two) == before, "a report in confidence is seen by others")
+    expect((await ground.told(f"/v1/flaws/{named}", one))["details"] == told["details"], "its first witness does not see its own words")
 
 
 async def lifted(ground: Ground) -> None:
@@ -185,6 +207,7 @@ def _later() -> datetime:
 STATEMENTS = (
     Statement("5.13", joined),
     Statement("5.14", aliased),
+    Statement("5.34", ambiguous),
     Statement("5.15", tristate),
     Statement("5.16", missing),
     Statement("5.17", same_fix),
@@ -197,5 +220,6 @@ STATEMENTS = (
     Statement("7.5", own_words),
     Statement("7.6", red),
     Statement("7.7", status),
+    Statement("7.16", confided),
     Statement("8.1", blob),
 )

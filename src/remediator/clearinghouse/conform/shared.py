@@ -68,6 +68,21 @@ async def pages(ground: Ground) -> None:
     expect(sorted(seen) == sorted(made), f"{len(made)} flaws, paged through as {len(seen)}, {len(set(seen))} of them different")
 
 
+async def sealed_cursors(ground: Ground) -> None:
+    """A cursor is refused as `bad-request` where it was changed, for another list, and from another organisation."""
+    named, one, two = project(), ground.one, ground.two
+    for _ in range(2):
+        await ground.done(one, Verb.submit_finding, finding(flaw(project=named)))
+    cursor = (await ground.told(f"/v1/flaws?project={named}&limit=1", one))["next"]
+    expect(bool(cursor), "a list of two has no second page of one")
+    for wrong in (cursor[:-1], cursor + "A", cursor.swapcase(), "A" * len(cursor)):
+        refused(await ground.get(f"/v1/flaws?project={named}&limit=1&cursor={wrong}", one), Problem.bad_request)
+    for path in (f"/v1/flaws?project={named}&order=priority&limit=1", "/v1/flaws?limit=1", "/v1/leases?limit=1"):
+        refused(await ground.get(f"{path}&cursor={cursor}", one), Problem.bad_request)
+    refused(await ground.get(f"/v1/flaws?project={named}&limit=1&cursor={cursor}", two), Problem.bad_request)
+    expect((await ground.get(f"/v1/flaws?project={named}&limit=1&cursor={cursor}", one)).status == 200, "its own list refuses it")
+
+
 async def unknown_fields(ground: Ground) -> None:
     """A field that a verb does not have, and U+0000 in a text, are refused as `bad-request`."""
     one = ground.submitter
@@ -203,6 +218,7 @@ STATEMENTS = (
     Statement("2.7", compressed),
     Statement("2.8", origins, writes=False),
     Statement("2.9", hosts, writes=False),
+    Statement("2.15", sealed_cursors),
     Statement("3.1", no_token, writes=False),
     Statement("3.2", wrong_token, writes=False),
     Statement("3.3", scopes),

@@ -51,6 +51,8 @@ PLACES = (
     Place("GET", "/fixes/{id}/patch", flaws.patch),
     Place("GET", "/ledger", records.ledger),
     Place("GET", "/leases", records.leases),
+    Place("GET", "/opt-outs", records.opt_outs),
+    Place("POST", "/opt-outs/withdraw", records.overrule),
     Place("GET", "/organisations", people.organisations),
     Place("POST", "/organisations", people.add_organisation),
     Place("POST", "/organisations/disable", people.disable_organisation),

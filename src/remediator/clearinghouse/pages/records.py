@@ -1,10 +1,10 @@
-"""The ledger and the leases."""
+"""The ledger, the leases, and the projects that want no scans."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from remediator.clearinghouse.pages.visiting import Visit
+from remediator.clearinghouse.pages.visiting import Visit, fields, one, to
 from remediator.clearinghouse.server.answering import number, page_of
 
 _MOST = 50
@@ -25,3 +25,18 @@ async def leases(visit: Visit) -> web.Response:
     cursor, limit = page_of(visit.request)
     found = await visit.store.leases(visit.caller, cursor=cursor, limit=limit)
     return visit.page("leases.html", leases=found.items, following={"cursor": found.next} if found.next else None)
+
+
+async def opt_outs(visit: Visit) -> web.Response:
+    """Show who wants no scans, and to admins who said so."""
+    cursor, limit = page_of(visit.request)
+    found = await visit.store.opt_outs(visit.caller, cursor, limit)
+    return visit.page("opt_outs.html", opt_outs=found.items, following={"cursor": found.next} if found.next else None)
+
+
+async def overrule(visit: Visit) -> web.Response:
+    """Withdraw an opt-out on the operator's word."""
+    form = await fields(visit.request, visit.secret)
+    visit.needs_admin()
+    await visit.store.overrule(one(form, "project"))
+    return to("/opt-outs")

@@ -22,7 +22,7 @@ _SAFE = {
     "Server": "remediator",
 }
 _BIGGEST_CURSOR = 2**63 - 1
-_CURSOR = re.compile(r"[ -~]{0,500}\Z")
+_CURSOR = re.compile(r"[A-Za-z0-9_-]{0,4000}\Z")
 
 
 async def carry_headers(request: web.Request, response: web.StreamResponse) -> None:

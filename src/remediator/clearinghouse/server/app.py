@@ -137,14 +137,16 @@ async def _clockwork(app: web.Application) -> None:
         group.create_task(guard.reap())
         group.create_task(_measured(desk, guard))
         if desk.config.tick_seconds:
-            group.create_task(_ticked(desk))
+            group.create_task(_each(desk.config.tick_seconds, lambda: desk.store.tick()))
+        if desk.config.sweep_seconds:
+            group.create_task(_each(desk.config.sweep_seconds, lambda: desk.store.sweep()))
 
 
-async def _ticked(desk: Desk) -> None:
+async def _each(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
     while True:
-        await asyncio.sleep(desk.config.tick_seconds)
+        await asyncio.sleep(seconds)
         try:
-            await desk.store.tick()
+            await work()
         except Exception as error:
             # Whatever happened to the database: what is due stays due, and is tried again.
             _log.warning("tick_failed", kind=type(error).__name__)

@@ -45,5 +45,7 @@ class ServerConfig(NamedTuple):
     streams_per_token: int = 5
     stream_seconds: float = 3600.0
     heartbeat_seconds: float = 15.0
+    sweep_seconds: float = 60.0
+    """How often some of the bundles that nobody needs are looked for; 0 leaves it to somebody else."""
     tick_seconds: float = 1.0
     """How often embargoes, leases and lost jobs are looked at; 0 leaves it to somebody else."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 from importlib import import_module
-from urllib.parse import quote, unquote
 
 from aiohttp import web
 
@@ -151,12 +150,8 @@ async def leases(asked: Asked) -> web.Response:
 async def opt_outs(asked: Asked) -> web.Response:
     """List the projects whose maintainers want no scans."""
     cursor, limit = page_of(asked.request)
-    project = unquote(cursor)
-    if not project.isprintable():
-        raise RefusedError(Problem.bad_request, "cursor is what `next` said before")
-    page = await asked.store.opt_outs(asked.caller, project, limit)
-    # Its cursor is a project's name, in any script: quoted, it is a cursor like the others.
-    return paged(asked.request, page.items, quote(page.next, safe=""))
+    page = await asked.store.opt_outs(asked.caller, cursor, limit)
+    return paged(asked.request, page.items, page.next)
 
 
 async def epoch(asked: Asked) -> web.Response:

@@ -112,9 +112,10 @@ class Batch:
         self._inserts[table].append(row)
         return row
 
-    def touch(self, flaw: Row) -> None:
-        """Note that a flaw's row was changed."""
-        flaw["updated_at"] = self.at
+    def touch(self, flaw: Row, *, moved: bool = True) -> None:
+        """Note that a flaw's row was changed; `moved` where all who may see it may know that."""
+        if moved:
+            flaw["updated_at"] = self.at
         self._changed.add(flaw["id"])
 
     async def change(self, table: Table, where: Row, **values: Any) -> int:
@@ -134,7 +135,7 @@ class Batch:
         return self._first + len(self._facts) - 1
 
     async def publish(self, kind: str, fix: Row, flaw: Row, aliases: str, ledger_index: int) -> None:
-        """Put a line into the feed, for whoever may see the flaw."""
+        """Put a line into the feed, for whoever may see the fix."""
         if self._cursor is None:
             self._cursor = int((await self.connection.execute(select(func.max(schema.feed.c.cursor)))).scalar() or 0)
         self._cursor += 1
@@ -148,7 +149,7 @@ class Batch:
                 "organisation": fix["organisation"],
                 "project": flaw["project"],
                 "aliases": aliases,
-                "tlp": flaw["tlp"],
+                "tlp": fix["tlp"],
                 "level": fix["level"],
                 "ledger_index": ledger_index,
                 "at": self.at,

@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, select
 
 from remediator.clearinghouse.store import schema
 from remediator.clearinghouse.store.batch import Batch
-from remediator.clearinghouse.store.publishing import release_flaw
+from remediator.clearinghouse.store.publishing import release_due, release_flaw
 from remediator.clearinghouse.store.schema import micros
 from remediator.clearinghouse.wire.identity import claims
 
@@ -24,9 +24,10 @@ async def tick(batch: Batch) -> int:
     due = select(table.id).where(table.embargoed == 1, table.embargo_until <= batch.at, table.merged_into == "")
     ids = list((await batch.connection.execute(due.order_by(table.embargo_until, table.id).limit(_MOST_AT_ONCE))).scalars())
     await batch.fetch_flaws(ids)
+    done = await release_due(batch, _MOST_AT_ONCE)
     for flaw_id in ids:
         await release_flaw(batch, batch.flaws[flaw_id], "the embargo's date")
-    return len(ids)
+    return len(ids) + done
 
 
 async def _epoch(batch: Batch) -> None:

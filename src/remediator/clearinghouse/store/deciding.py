@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import func, select
 
 from remediator.clearinghouse.store import schema
 from remediator.clearinghouse.store.batch import Batch, Row
 from remediator.clearinghouse.store.calls import Call, not_found
-from remediator.clearinghouse.store.publishing import aliases_of, is_visible, release_flaw
+from remediator.clearinghouse.store.publishing import aliases_of, is_visible, publish_fix, release_flaw, unhold
+from remediator.clearinghouse.store.telling import MARKS
 from remediator.clearinghouse.wire.answers import Answer, Assessment
 from remediator.clearinghouse.wire.envelope import RefusedError
-from remediator.clearinghouse.wire.terms import FixState, Problem
+from remediator.clearinghouse.wire.terms import MOST_RECEIPT_COUNT, MOST_RECEIPTS, FixState, Problem
 from remediator.clearinghouse.wire.verbs import AssessBody, LiftBody, ReceiptBody, RevokeBody, SupersedeBody
 from remediator.records.record import canonical_json
 
@@ -33,8 +36,9 @@ async def assess(batch: Batch, call: Call) -> Answer:
         at=batch.now,
     )
     doc = canonical_json(told.as_json()).decode("ascii")
-    if not await batch.change(schema.assessments, {"subject": told.subject, "organisation": call.organisation}, doc=doc, at=batch.at):
-        batch.insert(schema.assessments, {"subject": told.subject, "organisation": call.organisation, "doc": doc, "at": batch.at})
+    mine, values = {"subject": told.subject, "organisation": call.organisation}, {"doc": doc, "tlp": call.request.tlp.value, "at": batch.at}
+    if not await batch.change(schema.assessments, mine, **values):
+        batch.insert(schema.assessments, {**mine, **values})
     index = batch.record("assessment", told.subject, told.as_json())
     return call.answer(told.subject, body.opinion, ledger_index=index)
 
@@ -49,6 +53,12 @@ async def supersede(batch: Batch, call: Call) -> Answer:
         raise RefusedError(Problem.state_conflict, f"the new fix is {new['state']}, not verified", hint="wait until it is validated")
     _still_stands(old)
     _still_stands(new)
+    if old["published_at"] is not None and (new["published_at"] is None or _stricter(new, old)):
+        raise RefusedError(
+            Problem.state_conflict,
+            "the new fix is not out for everybody who was told of the old one",
+            hint="wait until its embargo ends, or revoke the old one",
+        )
     return await _withdraw(batch, call, old, FixState.superseded, superseded_by=new["id"], reason=body.reason)
 
 
@@ -58,6 +68,10 @@ async def revoke(batch: Batch, call: Call) -> Answer:
     row = await _own_fix(batch, call, body.fix_id)
     _still_stands(row)
     return await _withdraw(batch, call, row, FixState.revoked, revoked_reason=body.reason, reason=body.reason)
+
+
+def _stricter(one: Row, other: Row) -> bool:
+    return MARKS.index(one["tlp"]) > MARKS.index(other["tlp"])
 
 
 def _still_stands(row: Row) -> None:
@@ -85,8 +99,15 @@ async def lift(batch: Batch, call: Call) -> Answer:
     flaw = batch.flaw(body.flaw_id)
     if flaw is None or not (call.caller.is_admin or call.organisation in batch.witnesses[flaw["id"]]):
         raise not_found()
+    waited = await unhold(batch, flaw, None if call.caller.is_admin else call.organisation)
+    agreed = {"flaw": flaw["id"], "organisation": call.organisation, "reason": body.reason}
     if not flaw["embargoed"]:
-        return call.answer(flaw["id"], "lifted", duplicate=True)
+        if not waited:
+            return call.answer(flaw["id"], "lifted", duplicate=True)
+        index = batch.record("lift-agreed", flaw["id"], agreed)
+        for fix in waited:
+            await publish_fix(batch, flaw, fix)
+        return call.answer(flaw["id"], "lifted", ledger_index=index)
     asking = {"flaw_id": flaw["id"], "organisation": call.organisation, "agreed": 0}
     fresh = bool(await batch.change(schema.witnesses, asking, agreed=1))
     table = schema.witnesses.c
@@ -95,9 +116,10 @@ async def lift(batch: Batch, call: Call) -> Answer:
     if left and not call.caller.is_admin:
         if not fresh:
             return call.answer(flaw["id"], "agreed", duplicate=True)
-        index = batch.record("lift-agreed", flaw["id"], {"flaw": flaw["id"], "organisation": call.organisation, "reason": body.reason})
-        return call.answer(flaw["id"], "agreed", ledger_index=index)
-    index = await release_flaw(batch, flaw, f"agreed: {body.reason}"[:300])
+        return call.answer(flaw["id"], "agreed", ledger_index=batch.record("lift-agreed", flaw["id"], agreed))
+    # Why is the words of one witness: they are in an entry of their own, which is not opened to everybody who may see the flaw.
+    batch.record("lift-agreed", flaw["id"], agreed)
+    index = await release_flaw(batch, flaw, "agreed")
     return call.answer(flaw["id"], "lifted", ledger_index=index)
 
 
@@ -111,8 +133,25 @@ async def receipt(batch: Batch, call: Call) -> Answer:
     if row["published_at"] is None or row["organisation"] == call.organisation:
         raise RefusedError(Problem.state_conflict, "a receipt is for a fix of somebody else that was let out")
     told = {"fix_id": row["id"], "outcome": body.outcome, "reason": body.reason, "count": body.count}
-    batch.insert(schema.receipts, {"organisation": call.organisation, "key": call.request.key, "at": batch.at, **told})
+    await _counted(batch, call, told)
     return call.answer(row["id"], body.outcome, ledger_index=batch.record("receipt", row["id"], told))
+
+
+async def _counted(batch: Batch, call: Call, told: dict[str, Any]) -> None:
+    """Add to what an organisation told of a fix: one row for each outcome and reason. Raises RefusedError where it told enough."""
+    await batch.flush()
+    table = schema.receipts.c
+    query = select(schema.receipts).where(table.fix_id == told["fix_id"], table.organisation == call.organisation)
+    rows = [dict(each) for each in (await batch.connection.execute(query)).mappings()]
+    if sum(row["times"] for row in rows) >= MOST_RECEIPTS:
+        raise RefusedError(Problem.state_conflict, f"{MOST_RECEIPTS} receipts are kept of one organisation for a fix", hint="send counts")
+    same = next((row for row in rows if (row["outcome"], row["reason"]) == (told["outcome"], told["reason"])), None)
+    if same is None:
+        batch.insert(schema.receipts, {"organisation": call.organisation, "key": call.request.key, "times": 1, "at": batch.at, **told})
+        return
+    where = {"organisation": call.organisation, "key": same["key"]}
+    count = min(same["count"] + told["count"], MOST_RECEIPT_COUNT)
+    await batch.change(schema.receipts, where, count=count, times=same["times"] + 1, at=batch.at)
 
 
 async def _own_fix(batch: Batch, call: Call, fix_id: str) -> Row:

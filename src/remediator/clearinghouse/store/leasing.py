@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 
 from remediator.clearinghouse.store import schema
 from remediator.clearinghouse.store.batch import Batch, Row
@@ -19,8 +19,9 @@ from remediator.clearinghouse.wire.answers import Answer
 from remediator.clearinghouse.wire.answers import Lease as LeaseRecord
 from remediator.clearinghouse.wire.envelope import RefusedError
 from remediator.clearinghouse.wire.identity import project as normalised
-from remediator.clearinghouse.wire.terms import Problem
+from remediator.clearinghouse.wire.terms import MOST_LEASES, MOST_OPT_OUTS, Problem
 from remediator.clearinghouse.wire.verbs import LeaseBody, OptOutBody, ReleaseBody, RenewBody
+from remediator.errors import UsageError
 
 _FURTHEST = timedelta(days=36_525)
 
@@ -44,6 +45,7 @@ async def lease(batch: Batch, call: Call) -> Answer:
             left = max(1, int((until - batch.now).total_seconds()))
             hint = f"held until {utc_text(until)}" + (f", contact: {held['contact'][:200]}" if held["contact"] else "")
             raise RefusedError(Problem.lease_held, f"{project} is leased to another organisation", hint=hint, retry_after_seconds=left)
+    await _room(batch, call)
     fence = await batch.one(schema.fences, project=project)
     fencing = 1 if fence is None else fence["last"] + 1
     if fence is None:
@@ -107,6 +109,10 @@ async def opt_out(batch: Batch, call: Call) -> Answer:
     object_id = identify("optout", project)
     if body.withdraw and not holds:
         return call.answer(object_id, "withdrawn", duplicate=True, project=project)
+    if before is not None and body.withdraw and before["organisation"] != call.organisation:
+        return call.answer(object_id, "withdrawn", ledger_index=await overrule(batch, project), project=project)
+    if not body.withdraw:
+        await _may_speak(batch, call, project, before if holds else None)
     if body.until is not None and body.until <= batch.now and not body.withdraw:
         raise RefusedError(Problem.bad_request, "until: lies in the past")
     values = {
@@ -123,6 +129,50 @@ async def opt_out(batch: Batch, call: Call) -> Answer:
     state = "withdrawn" if body.withdraw else "opted-out"
     index = batch.record("opt-out", object_id, {"project": project, "state": state, "organisation": call.organisation})
     return call.answer(object_id, state, ledger_index=index, project=project)
+
+
+async def overrule(batch: Batch, project: str) -> int:
+    """Withdraw an opt-out on the operator's word: whoever made it speaks for this project no more. Raises UsageError where none holds."""
+    before = await batch.one(schema.opt_outs, project=project)
+    if before is None or (before["until"] is not None and before["until"] <= batch.at):
+        raise UsageError(f"no opt-out holds for {project[:200]}", hint="remediator clearinghouse opt-outs")
+    await batch.change(schema.opt_outs, {"project": project}, until=batch.at)
+    named = {"project": project, "organisation": before["organisation"]}
+    if await batch.one(schema.overruled, **named) is None:
+        batch.insert(schema.overruled, {**named, "at": batch.at})
+    return batch.record("opt-out", identify("optout", project), {**named, "state": "overruled"})
+
+
+async def _may_speak(batch: Batch, call: Call, project: str, own: Row | None) -> None:
+    """Raise RefusedError where the operator overruled this organisation, or it spoke for too many projects."""
+    if call.caller.is_admin:
+        return
+    if await batch.one(schema.overruled, project=project, organisation=call.organisation) is not None:
+        raise RefusedError(
+            Problem.forbidden, "the operator overruled your opt-out of this project", hint="ask the clearinghouse's operator"
+        )
+    if own is not None:
+        return
+    table = schema.opt_outs.c
+    live = or_(table.until.is_(None), table.until > batch.at)
+    query = select(func.count()).select_from(schema.opt_outs).where(table.organisation == call.organisation, live)
+    if (await batch.connection.execute(query)).scalar_one() >= MOST_OPT_OUTS:
+        raise RefusedError(
+            Problem.state_conflict,
+            f"one organisation opts out for at most {MOST_OPT_OUTS} projects",
+            hint="ask the clearinghouse's operator",
+        )
+
+
+async def _room(batch: Batch, call: Call) -> None:
+    """Raise RefusedError where an organisation holds too many leases."""
+    table = schema.leases.c
+    held = (table.organisation == call.organisation, table.expires_at > batch.at, table.released_at.is_(None))
+    if (await batch.connection.execute(select(func.count()).select_from(schema.leases).where(*held))).scalar_one() < MOST_LEASES:
+        return
+    raise RefusedError(
+        Problem.too_many, f"one organisation holds at most {MOST_LEASES} leases", hint="give some back", retry_after_seconds=60
+    )
 
 
 async def _wanted(batch: Batch, project: str) -> None:

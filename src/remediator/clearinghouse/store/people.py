@@ -85,7 +85,14 @@ class People:
             found = Organisation(id=identify("org", name), name=name, tier=tier, contact=contact[:500], created_at=batch.now)
             if await batch.one(schema.organisations, id=found.id) is not None:
                 raise UsageError(f"there is an organisation {name!r} already", hint="remediator clearinghouse organisation list")
-            row = {**found.model_dump(exclude={"created_at"}), "tier": tier.value, "created_at": batch.at, "disabled": 0}
+            row = {
+                **found.model_dump(exclude={"created_at"}),
+                "tier": tier.value,
+                "created_at": batch.at,
+                "disabled": 0,
+                "served_at": 0,
+                "blob_bytes": 0,
+            }
             batch.insert(schema.organisations, row)
             batch.record("organisation", found.id, found.as_json())
             return found
@@ -342,7 +349,8 @@ def _maybe(stored: int | None) -> datetime | None:
 
 
 def _organisation(row: dict[str, object]) -> Organisation:
-    return Organisation.model_validate({**row, "created_at": moment(int(str(row["created_at"]))), "disabled": bool(row["disabled"])})
+    known = {name: row[name] for name in ("id", "name", "tier", "contact")}
+    return Organisation.model_validate({**known, "created_at": moment(int(str(row["created_at"]))), "disabled": bool(row["disabled"])})
 
 
 def _key(row: dict[str, object]) -> KeyInfo:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from remediator.clearinghouse.store import schema
 from remediator.clearinghouse.store.batch import Batch, Row
 from remediator.clearinghouse.store.calls import Caller
+from remediator.clearinghouse.store.telling import tell
 from remediator.clearinghouse.wire.terms import FixState
 from remediator.records.record import digest_of
 
@@ -18,7 +19,7 @@ OUT = (FixState.verified.value, FixState.superseded.value, FixState.revoked.valu
 
 
 def is_visible(batch: Batch, caller: Caller, flaw: Row, fix: Row | None = None) -> bool:
-    """Return whether the caller may see a flaw, or a fix of it.
+    """Return whether the caller may see a flaw, or a fix of it: each fix is seen under its own mark.
 
     Under embargo each witness sees what it reported itself: a report made on a guess must not open what others know.
     """
@@ -26,7 +27,7 @@ def is_visible(batch: Batch, caller: Caller, flaw: Row, fix: Row | None = None) 
         return True
     if fix is not None:
         own = fix["organisation"] == caller.organisation
-        return own or (_released(caller, flaw) and fix["state"] in OUT and fix["published_at"] is not None)
+        return own or (fix["published_at"] is not None and fix["tlp"] in caller.tlps and fix["state"] in OUT)
     return _released(caller, flaw) or caller.organisation in batch.witnesses[flaw["id"]]
 
 
@@ -40,10 +41,11 @@ def aliases_of(fix: Row) -> str:
 
 
 async def publish_fix(batch: Batch, flaw: Row, fix: Row) -> None:
-    """Let out a verified fix, unless an embargo holds: then it is let out when that ends."""
-    if flaw["embargoed"] or fix["published_at"] is not None:
+    """Let out a verified fix under its own mark, unless the flaw's embargo or its own holds: then it is let out when that ends."""
+    if flaw["embargoed"] or fix["published_at"] is not None or (fix["held_until"] or 0) > batch.at:
         return
-    await batch.change_fix(fix, published_at=batch.at)
+    await batch.change_fix(fix, published_at=batch.at, held_until=None)
+    tell(batch, flaw, fix["tlp"], json.loads(fix["flaw_doc"]))
     value: dict[str, Any] = {
         "fix": fix["id"],
         "flaw": flaw["id"],
@@ -67,3 +69,36 @@ async def release_flaw(batch: Batch, flaw: Row, why: str) -> int:
         batch.fixes[row["id"]] = row
         await publish_fix(batch, flaw, row)
     return index
+
+
+async def unhold(batch: Batch, flaw: Row, organisation: str | None) -> list[Row]:
+    """Take back what an organisation (None: everybody) asked for its own fixes of a flaw; return those that are proven and not out."""
+    await batch.flush()
+    table = schema.fixes.c
+    where = [table.flaw_id == flaw["id"], table.held_until.is_not(None)]
+    if organisation is not None:
+        where.append(table.organisation == organisation)
+    rows = [dict(each) for each in (await batch.connection.execute(select(schema.fixes).where(*where))).mappings()]
+    for row in rows:
+        batch.fixes[row["id"]] = row
+        row["held_until"] = None
+        await batch.change(schema.fixes, {"id": row["id"]}, held_until=None)
+    return [row for row in rows if row["state"] == FixState.verified and row["published_at"] is None]
+
+
+async def release_due(batch: Batch, most: int) -> int:
+    """Let out the fixes whose own embargo ended, where no other holds their flaw; return how many."""
+    table = schema.fixes.c
+    query = select(schema.fixes).where(table.held_until <= batch.at).order_by(table.held_until).limit(most)
+    rows = [dict(each) for each in (await batch.connection.execute(query)).mappings()]
+    await batch.fetch_flaws({row["flaw_id"] for row in rows})
+    done = 0
+    for row in rows:
+        batch.fixes[row["id"]] = row
+        row["held_until"] = None
+        await batch.change(schema.fixes, {"id": row["id"]}, held_until=None)
+        flaw = batch.flaw(row["flaw_id"])
+        if flaw is not None and row["state"] == FixState.verified:
+            await publish_fix(batch, flaw, row)
+            done += row["published_at"] == batch.at
+    return done

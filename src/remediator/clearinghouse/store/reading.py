@@ -11,15 +11,14 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from remediator.clearinghouse.store import schema
+from remediator.clearinghouse.store import schema, telling
 from remediator.clearinghouse.store.batch import Row
 from remediator.clearinghouse.store.calls import Caller, not_found
 from remediator.clearinghouse.store.leasing import lease_record, spelled
 from remediator.clearinghouse.store.publishing import OUT
 from remediator.clearinghouse.store.schema import micros, moment
 from remediator.clearinghouse.wire.answers import Assessment, FeedEntry, Fix, Flaw, Lease, Priority, Published, Validation, Witness
-from remediator.clearinghouse.wire.envelope import RefusedError
-from remediator.clearinghouse.wire.terms import MOST_PAGE, FixState, Problem, Tlp
+from remediator.clearinghouse.wire.terms import MOST_PAGE, FixState, Tlp
 
 T = TypeVar("T")
 
@@ -29,6 +28,13 @@ class Page(NamedTuple, Generic[T]):
 
     items: list[T]
     next: str
+
+
+class Part(NamedTuple, Generic[T]):
+    """Some of a list, and the place after which it goes on, None at the end."""
+
+    items: list[T]
+    last: tuple[Any, ...] | None
 
 
 def flaw_is_visible(caller: Caller) -> ColumnElement[bool]:
@@ -41,11 +47,11 @@ def flaw_is_visible(caller: Caller) -> ColumnElement[bool]:
 
 
 def fix_is_visible(caller: Caller) -> ColumnElement[bool]:
-    """Return the condition on fixes joined with their flaws."""
+    """Return the condition on fixes: each is let out under its own mark, whatever others said of its flaw."""
     if caller.is_admin:
         return true()
     table = schema.fixes.c
-    out = and_(schema.flaws.c.embargoed == 0, schema.flaws.c.tlp.in_(caller.tlps), table.state.in_(OUT), table.published_at.is_not(None))
+    out = and_(table.tlp.in_(caller.tlps), table.state.in_(OUT), table.published_at.is_not(None))
     return or_(out, table.organisation == caller.organisation)
 
 
@@ -60,12 +66,12 @@ async def flaw_rows(
     caller: Caller,
     *,
     ids: Sequence[str] = (),
-    cursor: str = "",
+    after: Sequence[Any] | None = None,
     limit: int = 50,
     project: str | None = None,
     alias: str | None = None,
     order: str = "priority",
-) -> Page[Row]:
+) -> Part[Row]:
     """Return rows of flaws that the caller may see."""
     table = schema.flaws.c
     sorting = table.rank if order == "priority" else table.updated_at
@@ -75,13 +81,12 @@ async def flaw_rows(
         query = query.where(table.project == spelled(project))
     if alias is not None:
         query = query.where(exists().where(schema.aliases.c.flaw_id == table.id, schema.aliases.c.alias == alias.upper()[:100]))
-    if cursor:
-        value, last = _read_cursor(cursor)
-        query = query.where(tuple_(sorting, table.id) > tuple_(value, last))
+    if after is not None:
+        query = query.where(tuple_(sorting, table.id) > tuple_(*after))
     rows = [dict(row) for row in (await connection.execute(query.order_by(sorting, table.id).limit(_most(limit) + 1))).mappings()]
     more = len(rows) > _most(limit)
     rows = rows[: _most(limit)]
-    return Page(rows, f"{rows[-1]['rank' if order == 'priority' else 'updated_at']}.{rows[-1]['id']}" if more else "")
+    return Part(rows, (rows[-1]["rank" if order == "priority" else "updated_at"], rows[-1]["id"]) if more else None)
 
 
 async def flaw_records(connection: AsyncConnection, caller: Caller, rows: Sequence[Row], ranker: Ranker, now: datetime) -> list[Flaw]:
@@ -91,13 +96,12 @@ async def flaw_records(connection: AsyncConnection, caller: Caller, rows: Sequen
     own = true() if caller.is_admin else schema.witnesses.c.organisation == caller.organisation
     seen = await _by_flaw(connection, schema.witnesses, ids, schema.witnesses.c.at, own)
     fixes = defaultdict(list)
-    query = select(schema.fixes).join(schema.flaws, schema.flaws.c.id == schema.fixes.c.flaw_id)
-    for row in (await connection.execute(query.where(schema.fixes.c.flaw_id.in_(ids), fix_is_visible(caller)))).mappings():
+    for row in (await connection.execute(select(schema.fixes).where(schema.fixes.c.flaw_id.in_(ids), fix_is_visible(caller)))).mappings():
         fixes[row["flaw_id"]].append(dict(row))
     opinions = defaultdict(list)
     found = await connection.execute(select(schema.assessments).where(schema.assessments.c.subject.in_(ids)))
     for row in found.mappings():
-        opinions[row["subject"]].append(Assessment.from_json(row["doc"]))
+        opinions[row["subject"]].append((row["tlp"], Assessment.from_json(row["doc"])))
     projects = {row["project"] for row in rows}
     outs = select(schema.opt_outs.c.project).where(
         schema.opt_outs.c.project.in_(projects), or_(schema.opt_outs.c.until.is_(None), schema.opt_outs.c.until > micros(now))
@@ -109,12 +113,20 @@ async def flaw_records(connection: AsyncConnection, caller: Caller, rows: Sequen
 
 
 def _flaw(
-    caller: Caller, row: Row, seen: Sequence[Row], fixes: Sequence[Row], opinions: Sequence[Assessment], ranker: Ranker, *, opted_out: bool
+    caller: Caller,
+    row: Row,
+    seen: Sequence[Row],
+    fixes: Sequence[Row],
+    opinions: Sequence[tuple[str, Assessment]],
+    ranker: Ranker,
+    *,
+    opted_out: bool,
 ) -> Flaw:
-    released = caller.is_admin or (not row["embargoed"] and row["tlp"] in caller.tlps)
     mine = [each for each in seen if each["organisation"] == caller.organisation]
-    # Who reported it sees, under embargo, what it said itself, and no more.
-    doc = json.loads(row["doc"] if released or not mine else mine[0]["doc"])
+    released = caller.is_admin or not row["embargoed"]
+    marks = () if not released else telling.MARKS if caller.is_admin else caller.tlps
+    # Who reported it sees what it said itself, and beside that what is marked for it, once no embargo holds.
+    parts = [*telling.parts_of(row, marks), *(telling.part_of(each) for each in mine)]
     shown = seen if caller.is_admin else mine
     witnesses = tuple(
         Witness(
@@ -126,38 +138,42 @@ def _flaw(
         )
         for each in shown
     )
-    told = [each for each in opinions if released or each.organisation == caller.organisation]
-    flaw = Flaw(
-        id=row["id"],
-        project=row["project"],
-        version=doc["version"],
-        commit=doc["commit"],
-        path=doc["path"],
-        line=doc["line"],
-        cwe=tuple(doc["cwe"]),
-        aliases=tuple(doc["aliases"]),
-        severity=doc["severity"],
-        title=doc["title"],
-        details=doc["details"],
-        references=tuple(doc["references"]),
-        tlp=Tlp(row["tlp"]) if released or not mine else max((Tlp(each["tlp"]) for each in mine), key=list(Tlp).index),
-        embargo_until=_maybe(row["embargo_until"] if released or not mine else _latest(mine)),
-        embargoed=bool(row["embargoed"]),
-        lifted_at=_maybe(row["lifted_at"]),
-        witnesses=witnesses,
-        assessments=tuple(told),
-        fixes=tuple(each["id"] for each in sorted(fixes, key=_best_first)),
-        first_seen=moment(row["first_seen"] if released or not mine else mine[0]["at"]),
-        updated_at=moment(row["updated_at"] if released or not mine else mine[0]["at"]),
-        opted_out=opted_out,
-        automatable=doc["automatable"],
-        technical_impact_total=doc["technical_impact_total"],
+    told = [each for tlp, each in opinions if tlp in marks or each.organisation == caller.organisation]
+    flaw = _told(row, telling.together(sorted(parts, key=lambda part: part.first))).model_copy(
+        update={
+            # Until when others keep it back is theirs to tell: whoever reported it may have guessed.
+            "embargo_until": _maybe(row["embargo_until"] if caller.is_admin else _latest(mine)),
+            "embargoed": bool(row["embargoed"]),
+            "lifted_at": _maybe(row["lifted_at"]),
+            "witnesses": witnesses,
+            "assessments": tuple(told),
+            "fixes": tuple(each["id"] for each in sorted(fixes, key=_best_first)),
+            "opted_out": opted_out,
+        }
     )
     return flaw.model_copy(update={"priority": ranker.priority(flaw)})
 
 
+def _told(row: Row, part: telling.Part) -> Flaw:
+    doc = part.said
+    lists = {name: tuple(doc[name]) for name in ("cwe", "aliases", "references")}
+    return Flaw(
+        id=row["id"],
+        project=row["project"],
+        line=doc["line"],
+        tlp=Tlp(part.tlp),
+        first_seen=moment(part.first),
+        updated_at=moment(part.at),
+        **{name: doc[name] for name in _CHECKED if name != "line"} | lists,
+    )
+
+
+def as_told_to_most(row: Row) -> Flaw:
+    """Return a flaw as the widest circle of its readers is told of it: what orders the queue must not tell more."""
+    return _told(row, telling.together(telling.parts_of(row, (row["tlp"],))))
+
+
 def _latest(mine: Sequence[Row]) -> int | None:
-    # Until when others keep it back is theirs to tell: whoever reported it may have guessed.
     return max((each["embargo_until"] for each in mine if each["embargo_until"] is not None), default=None)
 
 
@@ -172,27 +188,26 @@ async def fix_rows(
     caller: Caller,
     *,
     ids: Sequence[str] = (),
-    cursor: str = "",
+    after: Sequence[Any] | None = None,
     limit: int = 50,
     state: str | None = None,
     flaw: str | None = None,
-) -> Page[Row]:
-    """Return rows of fixes that the caller may see, each with its flaw's mark as `tlp`."""
+) -> Part[Row]:
+    """Return rows of fixes that the caller may see."""
     table = schema.fixes.c
-    query = select(schema.fixes, schema.flaws.c.tlp).join(schema.flaws, schema.flaws.c.id == table.flaw_id).where(fix_is_visible(caller))
+    query = select(schema.fixes).where(fix_is_visible(caller))
     if ids:
         query = query.where(table.id.in_(ids))
     if state is not None:
         query = query.where(table.state == state)
     if flaw is not None:
         query = query.where(table.flaw_id == flaw)
-    if cursor:
-        value, last = _read_cursor(cursor)
-        query = query.where(tuple_(table.updated_at, table.id) > tuple_(value, last))
+    if after is not None:
+        query = query.where(tuple_(table.updated_at, table.id) > tuple_(*after))
     rows = [dict(row) for row in (await connection.execute(query.order_by(table.updated_at, table.id).limit(_most(limit) + 1))).mappings()]
     more = len(rows) > _most(limit)
     rows = rows[: _most(limit)]
-    return Page(rows, f"{rows[-1]['updated_at']}.{rows[-1]['id']}" if more else "")
+    return Part(rows, (rows[-1]["updated_at"], rows[-1]["id"]) if more else None)
 
 
 async def fix_records(connection: AsyncConnection, caller: Caller, rows: Sequence[Row]) -> list[Fix]:
@@ -244,14 +259,32 @@ async def published_record(connection: AsyncConnection, caller: Caller, row: Row
         raise not_found()
     (flaw,) = await flaw_records(connection, caller, flaws.items, ranker, now)
     (fix,) = await fix_records(connection, caller, [row])
-    unnamed = {"witnesses": (), "assessments": tuple(each.model_copy(update={"organisation": ""}) for each in flaw.assessments)}
-    told = flaw.model_copy(update={**unnamed, **_as_checked(row)})
+    # One document for everybody who may have it: nothing in it is under a stricter mark than the fix.
+    told = flaw.model_copy(update={**await _beside(connection, row, flaws.items[0]), **_as_checked(row)})
     return Published(
         fix=fix.model_copy(update={"organisation": "", "submission_id": ""}),
         flaw=told.model_copy(update={"priority": ranker.priority(told)}),
         patch=row["patch"],
         published_at=moment(row["published_at"]),
     )
+
+
+async def _beside(connection: AsyncConnection, fix: Row, flaw: Row) -> dict[str, Any]:
+    """Return what is told of the flaw beside a fix, and is not the fix's own: what everybody who may have the fix may know."""
+    marks = [tlp for tlp in telling.MARKS[: telling.MARKS.index(fix["tlp"]) + 1] if tlp != Tlp.red.value]
+    table = schema.assessments.c
+    opinions = select(schema.assessments.c.doc).where(table.subject == flaw["id"], table.tlp.in_(marks)).order_by(table.at)
+    assessed = tuple(Assessment.from_json(doc) for doc in (await connection.execute(opinions)).scalars())
+    parts = telling.parts_of(flaw, marks)
+    return {
+        "tlp": Tlp(fix["tlp"]),
+        "embargo_until": None,
+        "witnesses": (),
+        "assessments": tuple(each.model_copy(update={"organisation": ""}) for each in assessed),
+        "fixes": (fix["id"],),
+        "first_seen": moment(min([fix["submitted_at"], *(part.first for part in parts)])),
+        "updated_at": moment(max([fix["submitted_at"], *(part.at for part in parts)])),
+    }
 
 
 def _as_checked(fix: Row) -> dict[str, Any]:
@@ -292,15 +325,30 @@ async def feed_rows(connection: AsyncConnection, caller: Caller, cursor: int, li
     return entries, len(rows) > _most(limit)
 
 
-async def lease_rows(connection: AsyncConnection, project: str | None, cursor: str, limit: int, now: datetime) -> Page[Lease]:
+async def lease_rows(
+    connection: AsyncConnection, project: str | None, after: Sequence[Any] | None, limit: int, now: datetime
+) -> Part[Lease]:
     """Return the leases that hold."""
     table = schema.leases.c
-    query = select(schema.leases).where(table.expires_at > micros(now), table.released_at.is_(None), table.id > cursor)
+    query = select(schema.leases).where(table.expires_at > micros(now), table.released_at.is_(None))
+    if after is not None:
+        query = query.where(table.id > after[0])
     if project is not None:
         query = query.where(table.project == spelled(project))
     rows = [dict(row) for row in (await connection.execute(query.order_by(table.id).limit(_most(limit) + 1))).mappings()]
     shown = rows[: _most(limit)]
-    return Page([lease_record(row) for row in shown], shown[-1]["id"] if len(rows) > _most(limit) else "")
+    return Part([lease_record(row) for row in shown], (shown[-1]["id"],) if len(rows) > _most(limit) else None)
+
+
+async def opt_out_rows(connection: AsyncConnection, after: Sequence[Any] | None, limit: int, now: datetime) -> Part[Row]:
+    """Return rows of the opt-outs that hold."""
+    table = schema.opt_outs.c
+    query = select(schema.opt_outs).where(or_(table.until.is_(None), table.until > micros(now)))
+    if after is not None:
+        query = query.where(table.project > after[0])
+    rows = [dict(row) for row in (await connection.execute(query.order_by(table.project).limit(_most(limit) + 1))).mappings()]
+    shown = rows[: _most(limit)]
+    return Part(shown, (shown[-1]["project"],) if len(rows) > _most(limit) else None)
 
 
 async def _by_flaw(
@@ -314,13 +362,6 @@ async def _by_flaw(
 
 def _most(limit: int) -> int:
     return max(1, min(limit, MOST_PAGE))
-
-
-def _read_cursor(cursor: str) -> tuple[int, str]:
-    value, dot, last = cursor.partition(".")
-    if not dot or not value.lstrip("-").isdigit() or len(value) > 18:
-        raise RefusedError(Problem.bad_request, "that is no cursor of ours", hint="use `next` of the page before")
-    return int(value), last[:100]
 
 
 def _maybe(stored: int | None) -> datetime | None:

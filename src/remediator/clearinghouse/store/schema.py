@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, text
 
 metadata = MetaData()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,6 +34,8 @@ organisations = Table(
     Column("contact", String(500), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("disabled", Integer, nullable=False),
+    Column("served_at", BigInteger, nullable=False),
+    Column("blob_bytes", BigInteger, nullable=False),
 )
 tokens = Table(
     "tokens",
@@ -84,6 +86,7 @@ flaws = Table(
     Column("id", String(100), primary_key=True),
     Column("project", String(500), nullable=False, index=True),
     Column("doc", Text, nullable=False),
+    Column("names", Text, nullable=False),
     Column("tlp", String(10), nullable=False),
     Column("embargo_until", BigInteger),
     Column("embargoed", Integer, nullable=False),
@@ -139,6 +142,8 @@ fixes = Table(
     Column("level", Integer),
     Column("lines_changed", Integer, nullable=False),
     Column("fixed_version", String(500), nullable=False),
+    Column("tlp", String(10), nullable=False),
+    Column("held_until", BigInteger),
     Column("superseded_by", String(100), nullable=False),
     Column("revoked_reason", String(2000), nullable=False),
     Column("submitted_at", BigInteger, nullable=False),
@@ -147,17 +152,20 @@ fixes = Table(
     Column("patch", Text),
     Column("validation", Text),
     Index("fixes_by_state", "state", "updated_at", "id"),
+    Index("fixes_held", "held_until", postgresql_where=text("held_until IS NOT NULL"), sqlite_where=text("held_until IS NOT NULL")),
 )
 receipts = Table(
     "receipts",
     metadata,
     Column("organisation", String(100), primary_key=True),
     Column("key", String(120), primary_key=True),
-    Column("fix_id", String(100), nullable=False, index=True),
+    Column("fix_id", String(100), nullable=False),
     Column("outcome", String(30), nullable=False),
     Column("reason", String(60), nullable=False),
     Column("count", Integer, nullable=False),
+    Column("times", Integer, nullable=False),
     Column("at", BigInteger, nullable=False),
+    Index("receipts_by_fix", "fix_id", "organisation"),
 )
 assessments = Table(
     "assessments",
@@ -165,6 +173,7 @@ assessments = Table(
     Column("subject", String(100), primary_key=True),
     Column("organisation", String(100), primary_key=True),
     Column("doc", Text, nullable=False),
+    Column("tlp", String(10), nullable=False),
     Column("at", BigInteger, nullable=False),
 )
 leases = Table(
@@ -181,16 +190,24 @@ leases = Table(
     Column("expires_at", BigInteger, nullable=False),
     Column("released_at", BigInteger),
     Index("leases_by_project", "project", "expires_at"),
+    Index("leases_by_organisation", "organisation", "expires_at"),
 )
 fences = Table("fences", metadata, Column("project", String(500), primary_key=True), Column("last", BigInteger, nullable=False))
 opt_outs = Table(
     "opt_outs",
     metadata,
     Column("project", String(500), primary_key=True),
-    Column("organisation", String(100), nullable=False),
+    Column("organisation", String(100), nullable=False, index=True),
     Column("contact", String(500), nullable=False),
     Column("reason", String(500), nullable=False),
     Column("until", BigInteger),
+    Column("at", BigInteger, nullable=False),
+)
+overruled = Table(
+    "overruled",
+    metadata,
+    Column("project", String(500), primary_key=True),
+    Column("organisation", String(100), primary_key=True),
     Column("at", BigInteger, nullable=False),
 )
 epochs = Table(
@@ -211,6 +228,7 @@ jobs = Table(
     "jobs",
     metadata,
     Column("fix_id", String(100), primary_key=True),
+    Column("organisation", String(100), nullable=False),
     Column("state", String(10), nullable=False),
     Column("validator", String(300), nullable=False),
     Column("fencing", BigInteger, nullable=False),
@@ -218,7 +236,7 @@ jobs = Table(
     Column("attempts", Integer, nullable=False),
     Column("not_before", BigInteger, nullable=False),
     Column("queued_at", BigInteger, nullable=False),
-    Index("jobs_by_state", "state", "queued_at"),
+    Index("jobs_by_turn", "state", "organisation", "not_before", "fix_id"),
 )
 feed = Table(
     "feed",
@@ -244,6 +262,7 @@ blobs = Table(
     Column("organisation", String(100), primary_key=True),
     Column("bytes", BigInteger, nullable=False),
     Column("at", BigInteger, nullable=False),
+    Index("blobs_by_time", "at", "digest", "organisation"),
 )
 ledger_entries = Table(
     "ledger_entries",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,16 +11,17 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from remediator.clearinghouse.store import deciding, leasing, ledger, reading, schema, submitting, validating
+from remediator.clearinghouse.store import deciding, keeping, leasing, ledger, reading, schema, submitting, validating
 from remediator.clearinghouse.store.batch import Batch
 from remediator.clearinghouse.store.blobs import BlobStore
 from remediator.clearinghouse.store.calls import Call, Caller, not_found
 from remediator.clearinghouse.store.clockwork import tick
+from remediator.clearinghouse.store.cursors import Cursors
 from remediator.clearinghouse.store.database import Database
 from remediator.clearinghouse.store.ledger import Ledger, Verified
 from remediator.clearinghouse.store.people import People
 from remediator.clearinghouse.store.reading import Page, Ranker
-from remediator.clearinghouse.store.schema import micros, moment, utc_text
+from remediator.clearinghouse.store.schema import moment, utc_text
 from remediator.clearinghouse.store.validating import Job
 from remediator.clearinghouse.store.writer import Writer
 from remediator.clearinghouse.wire.answers import (
@@ -79,6 +80,10 @@ class Store(People):
         writer.on_feed = self._feed_grew
         self.blobs = blobs
         self.ledger_key = key
+        self.quota_bytes = keeping.QUOTA_BYTES
+        self._cursors = Cursors(key)
+        self._sought: keeping.Place | None = None
+        self._swept = -1
         self.ranker = Ranker()
 
     @classmethod
@@ -180,11 +185,17 @@ class Store(People):
             (found,) = await reading.flaw_records(connection, caller, page.items, self.ranker, self._clock())
         return found
 
-    async def flaws(self, caller: Caller, **wanted: Any) -> Page[Flaw]:
-        """Return flaws: `cursor`, `limit`, `project`, `alias`, `order` (priority, time)."""
+    async def flaws(self, caller: Caller, *, cursor: str = "", limit: int = 50, **wanted: Any) -> Page[Flaw]:
+        """Return flaws: `project`, `alias`, `order` (priority, time)."""
+        about = ("flaws", caller.organisation, wanted)
+        after = self._cursors.open(cursor, *about)
         async with self._database.reading() as connection:
-            page = await reading.flaw_rows(connection, caller, **wanted)
-            return Page(await reading.flaw_records(connection, caller, page.items, self.ranker, self._clock()), page.next)
+            page = await reading.flaw_rows(connection, caller, after=after, limit=limit, **wanted)
+            found = await reading.flaw_records(connection, caller, page.items, self.ranker, self._clock())
+            if (alias := wanted.get("alias")) is not None:
+                # A name that only others gave it, in confidence, finds nothing.
+                found = [each for each in found if alias.upper() in (name.upper() for name in each.aliases)]
+            return Page(found, self._cursors.seal(page.last, *about))
 
     async def fix(self, caller: Caller, fix_id: str) -> Fix:
         """Return a fix. Raises RefusedError: not-found."""
@@ -195,11 +206,13 @@ class Store(People):
             (found,) = await reading.fix_records(connection, caller, page.items)
         return found
 
-    async def fixes(self, caller: Caller, **wanted: Any) -> Page[Fix]:
-        """Return fixes: `cursor`, `limit`, `state`, `flaw`."""
+    async def fixes(self, caller: Caller, *, cursor: str = "", limit: int = 50, **wanted: Any) -> Page[Fix]:
+        """Return fixes: `state`, `flaw`."""
+        about = ("fixes", caller.organisation, wanted)
+        after = self._cursors.open(cursor, *about)
         async with self._database.reading() as connection:
-            page = await reading.fix_rows(connection, caller, **wanted)
-            return Page(await reading.fix_records(connection, caller, page.items), page.next)
+            page = await reading.fix_rows(connection, caller, after=after, limit=limit, **wanted)
+            return Page(await reading.fix_records(connection, caller, page.items), self._cursors.seal(page.last, *about))
 
     async def published(self, caller: Caller, fix_id: str) -> Published:
         """Return what is distributed about a fix, withdrawn ones too: their state says so. Raises RefusedError: not-found."""
@@ -230,7 +243,7 @@ class Store(People):
             if not seen:
                 raise not_found()
             # What names its submitter is opened to the submitter only; what was let out is for all who may see it.
-            public = ("published", "superseded", "revoked", "lifted", "flaw-joined")
+            public = ("published", "superseded", "revoked", "lifted")
             return await ledger.openings(connection, object_id, public, others=mine)
 
     async def status(self, caller: Caller, any_id: str) -> Answer:
@@ -256,27 +269,34 @@ class Store(People):
 
     async def leases(self, caller: Caller, *, project: str | None = None, cursor: str = "", limit: int = 50) -> Page[Lease]:
         """Return the leases that hold: everybody who takes part may see them, else they would deconflict nothing."""
+        about = ("leases", caller.organisation, project)
+        after = self._cursors.open(cursor, *about)
         async with self._database.reading() as connection:
-            return await reading.lease_rows(connection, project, cursor, limit, self._clock())
+            page = await reading.lease_rows(connection, project, after, limit, self._clock())
+        return Page(page.items, self._cursors.seal(page.last, *about))
 
     async def opt_outs(self, caller: Caller, cursor: str = "", limit: int = 50) -> Page[OptOut]:
         """Return the projects that are not to be scanned."""
-        table = schema.opt_outs.c
-        live = (table.until.is_(None)) | (table.until > micros(self._clock()))
-        query = select(schema.opt_outs).where(live, table.project > cursor).order_by(table.project).limit(max(1, min(limit, 200)) + 1)
+        about = ("opt-outs", caller.organisation)
+        after = self._cursors.open(cursor, *about)
         async with self._database.reading() as connection:
-            rows = (await connection.execute(query)).mappings().all()
-        shown = rows[: max(1, min(limit, 200))]
+            page = await reading.opt_out_rows(connection, after, limit, self._clock())
         items = [
             OptOut(
                 project=row["project"],
                 contact=row["contact"],
                 reason=row["reason"],
                 until=None if row["until"] is None else moment(row["until"]),
+                organisation=row["organisation"] if caller.is_admin or row["organisation"] == caller.organisation else "",
             )
-            for row in shown
+            for row in page.items
         ]
-        return Page(items, shown[-1]["project"] if len(rows) > len(shown) else "")
+        return Page(items, self._cursors.seal(page.last, *about))
+
+    async def overrule(self, project: str) -> None:
+        """Withdraw a project's opt-out on the operator's word. Raises UsageError where none holds."""
+        spelled = leasing.spelled(project)
+        await self._writer.do(lambda batch: leasing.overrule(batch, spelled))
 
     async def feed(self, caller: Caller, cursor: int, limit: int = 100) -> FeedPage:
         """Return what was let out after a cursor, with the head of the ledger that it is in."""
@@ -309,16 +329,26 @@ class Store(People):
     async def put_blob(self, caller: Caller, digest: str, stream: AsyncIterator[bytes]) -> bool:
         """Keep a bundle; return whether it is new of this organisation. Raises RefusedError."""
         caller.needs(Scope.submit)
+        used = select(schema.organisations.c.blob_bytes).where(schema.organisations.c.id == caller.organisation)
+        async with self._database.reading() as connection:
+            if int((await connection.execute(used)).scalar() or 0) >= self.quota_bytes:
+                raise keeping.full()
         size = await self.blobs.put(digest, stream)
-
-        async def work(batch: Batch) -> bool:
-            if await batch.one(schema.blobs, digest=digest, organisation=caller.organisation) is not None:
-                return False
-            batch.insert(schema.blobs, {"digest": digest, "organisation": caller.organisation, "bytes": size, "at": batch.at})
-            return True
-
-        fresh: bool = await self._writer.do(work)
+        try:
+            fresh: bool = await self._writer.do(lambda batch: keeping.keep(batch, self.blobs, caller, digest, size, self.quota_bytes))
+        except RefusedError as error:
+            if error.code is Problem.too_many:
+                await self._writer.do(lambda batch: keeping.discard(batch, self.blobs, [digest], 0))
+            raise
         return fresh
+
+    async def sweep(self) -> None:
+        """Take away some of the blobs that no fix named in time, and of the files that nobody's row names."""
+        self._sought = await self._writer.do(lambda batch: keeping.forget(batch, self._sought))
+        self._swept = (self._swept + 1) % 256
+        found = await asyncio.to_thread(self.blobs.kept, self._swept)
+        if found:
+            await self._writer.do(lambda batch: keeping.discard(batch, self.blobs, found))
 
     async def bundle_path(self, caller: Caller, fix_id: str) -> Path:
         """Return where the bundle of a fix lies that the caller may see. Raises RefusedError: not-found."""
@@ -358,12 +388,17 @@ class Store(People):
     # -- validators ----------------------------------------------------------------------------------------------------
 
     async def take_job(self, validator: str, seconds: int) -> Job | None:
-        """Lease the oldest fix that waits to be validated."""
+        """Lease the oldest waiting fix of the organisation whose turn it is."""
         taken = await self._writer.do(lambda batch: validating.take(batch, validator, seconds))
         if taken is None:
             return None
         job, fix, keys = taken
         return validating.job_of(job, fix, keys, self.blobs.path(fix["bundle"]))
+
+    async def requeue(self, ids: Sequence[str] = ()) -> list[str]:
+        """Have fixes that ended as `infra_error` validated again, all of them unless some are named. Raises UsageError."""
+        found: list[str] = await self._writer.do(lambda batch: validating.requeue_some(batch, ids))
+        return found
 
     async def renew_job(self, job: Job, seconds: int) -> bool:
         """Keep a job; False where it is lost."""
@@ -394,10 +429,12 @@ class Store(People):
 
     async def rerank(self, rank: Callable[[Flaw], int]) -> int:
         """Put the queue into the order of what is known now; return how many flaws moved."""
-        everything, cursor, moved = Caller("", Tier.operator, frozenset((Scope.admin,))), "", 0
+        everything, moved = Caller("", Tier.operator, frozenset((Scope.admin,))), 0
+        after: Sequence[Any] | None = None
         while True:
-            page = await self.flaws(everything, cursor=cursor, limit=200, order="time")
-            wanted = {flaw.id: rank(flaw) for flaw in page.items}
+            async with self._database.reading() as connection:
+                page = await reading.flaw_rows(connection, everything, after=after, limit=200, order="time")
+            wanted = {row["id"]: rank(reading.as_told_to_most(row)) for row in page.items}
 
             async def work(batch: Batch, wanted: dict[str, int] = wanted) -> int:
                 await batch.fetch_flaws(wanted)
@@ -407,7 +444,7 @@ class Store(People):
                 return len(found)
 
             moved += int(await self._writer.do(work))
-            if not (cursor := page.next):
+            if (after := page.last) is None:
                 return moved
 
     async def ready(self) -> None:
@@ -422,7 +459,7 @@ class Store(People):
             found = {f"fixes_{state}": int(count) for state, count in await connection.execute(states)}
             for name, table in (("flaws", schema.flaws), ("findings", schema.witnesses), ("feed", schema.feed)):
                 found[name] = int((await connection.execute(select(func.count()).select_from(table))).scalar_one())
-            waiting = select(func.count()).select_from(schema.jobs).where(schema.jobs.c.state != "done")
+            waiting = select(func.count()).select_from(schema.jobs).where(schema.jobs.c.state.in_(("queued", "leased")))
             found["jobs"] = int((await connection.execute(waiting)).scalar_one())
             embargoed = select(func.count()).select_from(schema.flaws).where(schema.flaws.c.embargoed == 1)
             found["embargoed"] = int((await connection.execute(embargoed)).scalar_one())

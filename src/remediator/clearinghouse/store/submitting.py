@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import secrets
 from datetime import timedelta
 from typing import Any
 
@@ -11,17 +11,19 @@ from remediator.clearinghouse.store.batch import Batch, Row
 from remediator.clearinghouse.store.calls import Call, identify
 from remediator.clearinghouse.store.leasing import check_lease
 from remediator.clearinghouse.store.schema import micros
+from remediator.clearinghouse.store.telling import begun, severity_rank, tell, tell_again
+from remediator.clearinghouse.store.validating import requeue
 from remediator.clearinghouse.wire.answers import Answer
 from remediator.clearinghouse.wire.envelope import RefusedError
-from remediator.clearinghouse.wire.identity import alias_print, claims, fingerprints
+from remediator.clearinghouse.wire.identity import LEADING, alias_print, claims, contradicts, fingerprints, kind_of, naming
 from remediator.clearinghouse.wire.identity import project as normalised
 from remediator.clearinghouse.wire.terms import FixState, Problem, Tlp
 from remediator.clearinghouse.wire.verbs import FindingBody, FixBody, FlawBody
 from remediator.records.record import canonical_json
 
 MOST_EMBARGO = timedelta(days=180)
-_SEVERITIES = ("critical", "high", "medium", "low", "info")
 _SCAN = "fix"
+_MOST_NAMES = 50
 
 
 def finding_id(organisation: str, prints: tuple[str, ...], scanner: str) -> str:
@@ -62,13 +64,15 @@ async def submit_fix(batch: Batch, call: Call) -> Answer:
             raise RefusedError(
                 Problem.state_conflict, "this submission id came before with another bundle", hint="supersede the fix by a new one"
             )
-        return call.answer(fix_id, before["state"], duplicate=True, flaw=before["flaw_id"])
+        again = await requeue(batch, before, "sent again") if before["state"] == FixState.infra_error else None
+        return call.answer(fix_id, before["state"], duplicate=True, ledger_index=again, flaw=before["flaw_id"])
     size = batch.blobs.get((body.bundle, call.organisation))
     if size is None:
         raise RefusedError(Problem.blob_missing, "the bundle is not here yet", hint=f"PUT /v1/blobs/{body.bundle} first")
     if size != body.bundle_bytes:
         raise RefusedError(Problem.blob_mismatch, f"the bundle here has {size} bytes, not {body.bundle_bytes}")
     await check_lease(batch, call, body.flaw.project, body.lease_id, body.fencing)
+    held = _embargo(batch, call)
     flaw, _, _, told = await witnessed(batch, call, body.flaw, _SCAN, "")
     doc = _text(body.flaw)
     row = {
@@ -85,6 +89,8 @@ async def submit_fix(batch: Batch, call: Call) -> Answer:
         "level": None,
         "lines_changed": 0,
         "fixed_version": body.fixed_version,
+        "tlp": call.request.tlp.value,
+        "held_until": held,
         "superseded_by": "",
         "revoked_reason": "",
         "submitted_at": batch.at,
@@ -94,7 +100,15 @@ async def submit_fix(batch: Batch, call: Call) -> Answer:
         "validation": None,
     }
     batch.fixes[fix_id] = batch.insert(schema.fixes, row)
-    job = {"fix_id": fix_id, "state": "queued", "validator": "", "fencing": 0, "lease_until": 0, "attempts": 0}
+    job = {
+        "fix_id": fix_id,
+        "organisation": call.organisation,
+        "state": "queued",
+        "validator": "",
+        "fencing": 0,
+        "lease_until": 0,
+        "attempts": 0,
+    }
     batch.insert(schema.jobs, {**job, "not_before": batch.at, "queued_at": batch.at})
     index = batch.record("fix-received", fix_id, {"fix": fix_id, "organisation": call.organisation, "body": body.as_json()})
     return call.answer(fix_id, FixState.received, ledger_index=index, flaw=flaw["id"], **told)
@@ -113,16 +127,16 @@ async def witnessed(batch: Batch, call: Call, body: FlawBody, scanner: str, rule
             raise RuntimeError(f"{own_id} is about a flaw that is not there")
         return flaw, before, None, {}
     embargo = _embargo(batch, call)
-    matched = _matched(batch, prints)
+    matched = _matched(batch, prints, body)
     told: dict[str, Any] = {}
-    flaw = matched[0] if matched else _begin(batch, call, body, prints, embargo)
+    flaw = matched[0] if matched else _begin(batch, call, body, embargo)
     if matched:
         told = _join(batch, call, flaw, body, embargo)
         for other in matched[1:]:
             # One reporter's word does not make two flaws of others one: only what nobody else has seen is merged.
             if batch.witnesses[other["id"]] <= {call.organisation} and _joinable(other, flaw):
                 await _merge(batch, other, flaw)
-    _known_by(batch, flaw, body, prints)
+    _known_by(batch, flaw, body, prints, fresh_flaw=not matched)
     batch.witnesses[flaw["id"]].add(call.organisation)
     witness = batch.insert(
         schema.witnesses,
@@ -155,17 +169,19 @@ def _embargo(batch: Batch, call: Call) -> int | None:
     return micros(until)
 
 
-def _matched(batch: Batch, prints: tuple[str, ...]) -> list[Row]:
+def _matched(batch: Batch, prints: tuple[str, ...], body: FlawBody) -> list[Row]:
     found = (batch.flaw(batch.prints[each]) for each in prints if each in batch.prints)
-    rows = {row["id"]: row for row in found if row is not None}
+    rows = {row["id"]: row for row in found if row is not None and not contradicts(row["names"].split(), body.aliases)}
     return sorted(rows.values(), key=lambda row: (row["first_seen"], row["id"]))
 
 
-def _begin(batch: Batch, call: Call, body: FlawBody, prints: tuple[str, ...], embargo: int | None) -> Row:
+def _begin(batch: Batch, call: Call, body: FlawBody, embargo: int | None) -> Row:
     row = {
-        "id": identify("flaw", *prints),
+        # Not derived from the report: whoever is told of a fix could see that others had reported its flaw in other words before.
+        "id": f"flaw-{secrets.token_hex(12)}",
         "project": _project(body),
-        "doc": _text(body),
+        "doc": begun(call.request.tlp.value, _text(body), batch.at),
+        "names": "",
         "tlp": call.request.tlp.value,
         "embargo_until": embargo,
         "embargoed": int(embargo is not None),
@@ -179,30 +195,22 @@ def _begin(batch: Batch, call: Call, body: FlawBody, prints: tuple[str, ...], em
     return row
 
 
-def severity_rank(severity: str) -> int:
-    """Return where a flaw stands in the queue as long as nothing else is known of it; smaller is sooner."""
-    return 1_000_000 + 1_000 * _SEVERITIES.index(severity)
-
-
 def _join(batch: Batch, call: Call, flaw: Row, body: FlawBody, embargo: int | None) -> dict[str, Any]:
     told: dict[str, Any] = {}
-    if flaw["embargoed"]:
-        # The latest date and the strictest mark hold; what was released stays released.
-        _tighten(flaw, _bounded(flaw, embargo), call.request.tlp.value)
-    elif embargo is not None:
-        # Whose it is, since when, and whether it is marked for nobody else, is not told.
+    unseen = flaw["tlp"] == Tlp.red.value and flaw["lifted_at"] is None
+    if embargo is not None and not flaw["embargoed"] and unseen:
+        # Nobody but those who said so themselves was told of it: whoever reports first in confidence takes nobody's embargo away.
+        flaw["embargoed"], flaw["embargo_until"] = 1, embargo
+        batch.touch(flaw, moved=False)
+    elif flaw["embargoed"] and (until := _bounded(flaw, embargo)) > flaw["embargo_until"]:
+        flaw["embargo_until"] = until
+        batch.touch(flaw, moved=False)
+    elif embargo is not None and not flaw["embargoed"]:
+        # Whose it is, since when, and how it is marked, is not told.
         told["embargo"] = "not taken: this flaw was released"
-    doc = json.loads(flaw["doc"])
-    # What was there stays: cut after sorting, many made-up names would push out the one that everybody looks for.
-    names = (alias.upper() if alias[:3].upper() == "CVE" else alias for alias in body.aliases)
-    doc["aliases"] = sorted(list(dict.fromkeys((*doc["aliases"], *names)))[:50])
-    doc["cwe"] = sorted(list(dict.fromkeys((*doc["cwe"], *body.cwe)))[:20])
-    worst = min(doc["severity"], body.severity, key=_SEVERITIES.index)
-    if _SEVERITIES.index(worst) < _SEVERITIES.index(doc["severity"]):
-        doc["severity"] = worst
-        flaw["rank"] = min(flaw["rank"], severity_rank(worst))
-    flaw["doc"] = canonical_json(doc).decode("ascii")
-    batch.touch(flaw)
+    # What is said under an embargo that ends later than the flaw's is in no record of others: with its fix it is told.
+    if embargo is None or (flaw["embargoed"] and embargo <= flaw["embargo_until"]):
+        tell(batch, flaw, call.request.tlp.value, _said(body))
     return told
 
 
@@ -212,27 +220,22 @@ def _bounded(flaw: Row, embargo: int | None) -> int:
     return min(embargo or 0, most)
 
 
-def _tighten(flaw: Row, embargo_until: int, tlp: str) -> None:
-    flaw["embargo_until"] = max(flaw["embargo_until"], embargo_until)
-    flaw["tlp"] = max(flaw["tlp"], tlp, key=list(Tlp).index)
-
-
 def _joinable(other: Row, flaw: Row) -> bool:
-    """Return whether the fixes of both are for the same people at the same time.
+    """Return whether an embargo holds both or neither.
 
-    What is out must not vanish behind the other's embargo or mark, and what waits must not lose the clock that lets it out.
+    What is out must not vanish behind the other's embargo, and what waits must not lose the clock that lets it out.
     """
-    if other["embargoed"] and flaw["embargoed"]:
-        return True
-    return bool(other["embargoed"] == flaw["embargoed"] and other["tlp"] == flaw["tlp"])
+    return bool(other["embargoed"] == flaw["embargoed"])
 
 
 async def _merge(batch: Batch, other: Row, flaw: Row) -> None:
     if flaw["embargoed"]:
-        _tighten(flaw, other["embargo_until"], other["tlp"])
+        flaw["embargo_until"] = max(flaw["embargo_until"], other["embargo_until"])
     other["merged_into"] = flaw["id"]
-    batch.touch(flaw)
-    batch.touch(other)
+    flaw["names"] = _names(flaw, other["names"].split())
+    tell_again(batch, flaw, other)
+    batch.touch(flaw, moved=False)
+    batch.touch(other, moved=False)
     for table in (schema.witnesses, schema.fixes, schema.aliases, schema.claims):
         await batch.change(table, {"flaw_id": other["id"]}, flaw_id=flaw["id"])
     for row in (*batch.findings.values(), *batch.fixes.values()):
@@ -242,7 +245,7 @@ async def _merge(batch: Batch, other: Row, flaw: Row) -> None:
     batch.record("flaw-joined", flaw["id"], {"flaw": flaw["id"], "joined": other["id"]})
 
 
-def _known_by(batch: Batch, flaw: Row, body: FlawBody, prints: tuple[str, ...]) -> None:
+def _known_by(batch: Batch, flaw: Row, body: FlawBody, prints: tuple[str, ...], *, fresh_flaw: bool) -> None:
     fresh = [each for each in prints if each not in batch.prints]
     for each in fresh:
         batch.prints[each] = flaw["id"]
@@ -250,10 +253,22 @@ def _known_by(batch: Batch, flaw: Row, body: FlawBody, prints: tuple[str, ...]) 
     for number, key in batch.epochs:
         for claim in claims(fresh, key):
             batch.insert(schema.claims, {"epoch": number, "claim": claim, "flaw_id": flaw["id"]})
-    where = _project(body)
+    where, sole, named = _project(body), {alias.upper() for alias in naming(body.aliases)}, []
     for alias in sorted({alias.upper() for alias in body.aliases}):
-        if alias_print(where, alias) in fresh:
+        names_it = alias in sole and alias_print(where, alias) in fresh
+        if names_it or (fresh_flaw and alias not in sole):
             batch.insert(schema.aliases, {"alias": alias, "flaw_id": flaw["id"]})
+        if names_it and kind_of(alias) in LEADING:
+            named.append(alias)
+    if named:
+        flaw["names"] = _names(flaw, named)
+        if not fresh_flaw:
+            batch.touch(flaw, moved=False)
+
+
+def _names(flaw: Row, more: list[str]) -> str:
+    """Return the ids by which the flaw is told apart from others, as its row has them."""
+    return " ".join(list(dict.fromkeys((*flaw["names"].split(), *more)))[:_MOST_NAMES])
 
 
 def _prints(body: FlawBody) -> tuple[str, ...]:
@@ -268,5 +283,9 @@ def _project(body: FlawBody) -> str:
         raise RefusedError(Problem.bad_request, f"flaw.project: {error}", hint="a purl, or the URL of a repository") from error
 
 
+def _said(body: FlawBody) -> dict[str, Any]:
+    return {**body.as_json(), "project": _project(body)}
+
+
 def _text(body: FlawBody) -> str:
-    return canonical_json({**body.as_json(), "project": _project(body)}).decode("ascii")
+    return canonical_json(_said(body)).decode("ascii")

@@ -1,13 +1,14 @@
-"""The queue of fixes to be validated. A job is leased; who lost the lease cannot finish it."""
+"""The queue of fixes to be validated: organisations take turns. A job is leased; who lost the lease cannot finish it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import Select, func, or_, select
 
 from remediator.clearinghouse.store import schema
 from remediator.clearinghouse.store.batch import Batch, Row
@@ -16,6 +17,7 @@ from remediator.clearinghouse.store.schema import micros
 from remediator.clearinghouse.wire.answers import Validation
 from remediator.clearinghouse.wire.terms import FixState
 from remediator.clearinghouse.wire.verbs import FlawBody
+from remediator.errors import UsageError
 from remediator.records.record import canonical_json
 
 MOST_ATTEMPTS = 3
@@ -40,28 +42,72 @@ class Job(NamedTuple):
 
 
 async def take(batch: Batch, validator: str, seconds: int) -> tuple[Row, Row, tuple[str, ...]] | None:
-    """Lease the oldest job that is free, or whose lease is over; return the job, its fix, and the submitter's keys."""
+    """Lease the oldest job of the organisation whose turn it is; return the job, its fix, and the submitter's keys."""
     await batch.flush()
-    table = schema.jobs.c
-    free = or_(
-        and_(table.state == "queued", table.not_before <= batch.at),
-        and_(table.state == "leased", table.lease_until <= batch.at),
-    )
-    query = select(schema.jobs).where(free).order_by(table.queued_at, table.fix_id).limit(1)
-    found = (await batch.connection.execute(query)).mappings().first()
-    if found is None:
-        return None
-    job = dict(found)
-    fix = await batch.fix(job["fix_id"])
-    if fix is None or fix["state"] not in _OPEN:
+    await _return_lost(batch)
+    while (job := await _next(batch)) is not None:
+        fix = await batch.fix(job["fix_id"])
+        if fix is not None and fix["state"] in _OPEN:
+            return await _leased(batch, job, fix, validator, seconds)
         await batch.change(schema.jobs, {"fix_id": job["fix_id"]}, state="done")
-        return await take(batch, validator, seconds)
-    if job["state"] == "leased" and job["attempts"] >= MOST_ATTEMPTS:
+    return None
+
+
+async def _return_lost(batch: Batch) -> None:
+    """Put back what a validator lost, unless it was lost too often."""
+    table = schema.jobs.c
+    query = select(schema.jobs).where(table.state == "leased", table.lease_until <= batch.at)
+    for job in [dict(each) for each in (await batch.connection.execute(query)).mappings()]:
+        fix = await batch.fix(job["fix_id"])
+        if job["attempts"] < MOST_ATTEMPTS or fix is None or fix["state"] not in _OPEN:
+            await batch.change(schema.jobs, {"fix_id": job["fix_id"]}, state="queued")
+            continue
         # It took its validators down with it, again and again.
         lost = Validation(outcome="infra_error", reason="validator-lost", attempts=job["attempts"], finished_at=batch.now)
         await _decide(batch, fix, lost, FixState.infra_error, None, 0)
         await batch.change(schema.jobs, {"fix_id": job["fix_id"]}, state="done")
-        return await take(batch, validator, seconds)
+
+
+def turn(at: int) -> Select[Any]:
+    """Return the query for whose turn it is: the fewest jobs running, then the longest not served. Whoever sends many waits for itself.
+
+    It looks at one entry of an index for each organisation, however many jobs wait.
+    """
+    jobs, people = schema.jobs.c, schema.organisations.c
+    waiting = select(jobs.fix_id).where(jobs.state == "queued", jobs.organisation == people.id, jobs.not_before <= at)
+    first = waiting.order_by(jobs.not_before, jobs.fix_id).limit(1).correlate(schema.organisations).scalar_subquery()
+    running = select(func.count()).where(jobs.state == "leased", jobs.organisation == people.id).correlate(schema.organisations)
+    each = select(people.id, people.served_at, first.label("fix_id"), running.scalar_subquery().label("running")).subquery()
+    return select(each.c.fix_id).where(each.c.fix_id.is_not(None)).order_by(each.c.running, each.c.served_at, each.c.id).limit(1)
+
+
+async def _next(batch: Batch) -> Row | None:
+    fix_id = (await batch.connection.execute(turn(batch.at))).scalar()
+    return None if fix_id is None else await batch.one(schema.jobs, fix_id=fix_id)
+
+
+async def requeue(batch: Batch, fix: Row, why: str) -> int:
+    """Have a fix that ended as `infra_error` validated again, with all of its attempts; return the ledger's index."""
+    await batch.change_fix(fix, state=FixState.received.value, validation=None)
+    await batch.change(schema.jobs, {"fix_id": fix["id"]}, state="queued", attempts=0, not_before=batch.at)
+    return batch.record("fix-requeued", fix["id"], {"fix": fix["id"], "why": why})
+
+
+async def requeue_some(batch: Batch, ids: Sequence[str]) -> list[str]:
+    """Have these fixes validated again, or all that ended as `infra_error`; return their ids. Raises UsageError."""
+    table = schema.fixes.c
+    query = select(table.id).where(table.state == FixState.infra_error.value).order_by(table.updated_at, table.id)
+    known = list((await batch.connection.execute(query.where(table.id.in_(ids)) if ids else query)).scalars())
+    if missing := [each for each in ids if each not in known]:
+        raise UsageError(f"{missing[0][:100]} is no fix that ended as infra_error", hint="remediator clearinghouse stats counts them")
+    for each in known:
+        fix = await batch.fix(each)
+        assert fix is not None
+        await requeue(batch, fix, "the operator")
+    return known
+
+
+async def _leased(batch: Batch, job: Row, fix: Row, validator: str, seconds: int) -> tuple[Row, Row, tuple[str, ...]]:
     leased = {
         "state": "leased",
         "validator": validator[:300],
@@ -71,6 +117,7 @@ async def take(batch: Batch, validator: str, seconds: int) -> tuple[Row, Row, tu
     }
     job.update(leased)
     await batch.change(schema.jobs, {"fix_id": job["fix_id"]}, **leased)
+    await batch.change(schema.organisations, {"id": fix["organisation"]}, served_at=batch.at)
     if fix["state"] != FixState.validating:
         await batch.change_fix(fix, state=FixState.validating.value)
     keys = select(schema.keys.c.line).where(

@@ -246,12 +246,16 @@ class Organisation(Record):
 
 
 class OptOut(Record):
-    """A project whose maintainer wants no scans. `until` None is until it is withdrawn."""
+    """A project whose maintainer wants no scans. `until` None is until it is withdrawn.
+
+    Nobody was asked for a proof of being the maintainer: `organisation` says who spoke, to itself and to admins.
+    """
 
     project: str
     contact: str
     reason: str = ""
     until: AwareDatetime | None = None
+    organisation: str = ""
 
 
 Flaw.model_rebuild()

@@ -49,14 +49,45 @@ def _short(spelled: str) -> str:
 _CASELESS = frozenset(("github.com", "gitlab.com", "codeberg.org", "bitbucket.org"))
 
 
+def naming(aliases: Iterable[str]) -> tuple[str, ...]:
+    """Return the aliases that name the flaw: those that are the only one of their kind in a report.
+
+    A flaw has one CVE id. A report that lists two is about two flaws or wrong of one, and must not make one of others' two.
+    """
+    kinds: dict[str, list[str]] = {}
+    for alias in dict.fromkeys(each.upper() for each in aliases):
+        kinds.setdefault(kind_of(alias), []).append(alias)
+    alone = {each[0] for each in kinds.values() if len(each) == 1}
+    return tuple(each for each in aliases if each.upper() in alone)
+
+
+def kind_of(alias: str) -> str:
+    """Return who gave the id: `CVE` of `CVE-2026-0001`; without a hyphen, the id is a kind of its own."""
+    return alias.upper().partition("-")[0]
+
+
+def contradicts(known: Iterable[str], aliases: Iterable[str]) -> bool:
+    """Return whether a report names another flaw than the one that is known so: by CVE where both have one, else by GHSA."""
+    names, here = {each.upper() for each in known}, {each.upper() for each in naming(aliases)}
+    for kind in LEADING:
+        ours, theirs = ({each for each in some if kind_of(each) == kind} for some in (names, here))
+        if ours and theirs:
+            return not ours & theirs
+    return False
+
+
+LEADING = ("CVE", "GHSA")
+"""The kinds of ids of which a flaw has one, the first one deciding."""
+
+
 def fingerprints(flaw: FlawBody) -> tuple[str, ...]:
     """Return the flaw's fingerprints, hex: two reports that share one are about the same flaw.
 
-    One for each alias within the project; one for the place, where there is a path: the kind of flaw and the source text, without white
-    space, line or version. A report without alias and place is known by its title.
+    One for each alias within the project that names it; one for the place, where there is a path: the kind of flaw and the source text,
+    without white space, line or version. A report without alias and place is known by its title.
     """
     where = project(flaw.project)
-    found = [alias_print(where, alias) for alias in flaw.aliases]
+    found = [alias_print(where, alias) for alias in naming(flaw.aliases)]
     body = re.sub(r"\s+", " ", flaw.snippet).strip()
     if flaw.path and body:
         found.append(_hash("place", where, flaw.path, str(min(flaw.cwe, default=0)), body))

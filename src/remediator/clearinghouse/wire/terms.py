@@ -11,6 +11,15 @@ MOST_ENVELOPE_BYTES = 1024 * 1024
 MOST_BLOB_BYTES = 64 * 1024 * 1024
 MOST_PAGE = 200
 MOST_TTL_SECONDS = 7 * 86_400
+MOST_LEASES = 500
+"""That hold at once, of one organisation."""
+MOST_OPT_OUTS = 200
+"""That hold at once, of one organisation."""
+MOST_RECEIPTS = 1000
+"""Of one organisation for one fix."""
+MOST_RECEIPT_COUNT = 1_000_000
+UNNAMED_BLOB_SECONDS = 7 * 86_400
+"""How long a blob is kept that no fix names."""
 CLOCK_SKEW_SECONDS = 600
 """How far a signer's clock may be from the server's."""
 

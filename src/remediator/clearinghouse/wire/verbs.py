@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 
-from remediator.clearinghouse.wire.terms import MOST_TTL_SECONDS, PROTOCOL, Opinion, Tlp, Verb
+from remediator.clearinghouse.wire.terms import MOST_RECEIPT_COUNT, MOST_TTL_SECONDS, PROTOCOL, Opinion, Tlp, Verb
 from remediator.records.record import Record
 
 
@@ -174,7 +174,7 @@ class ReceiptBody(Record):
     fix_id: Id
     outcome: Annotated[str, StringConstraints(pattern=r"^(applied|rolled-back|not-applicable|failed)$")]
     reason: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{0,60}$")] = ""
-    count: int = Field(default=1, ge=1, le=1_000_000)
+    count: int = Field(default=1, ge=1, le=MOST_RECEIPT_COUNT)
 
 
 BODIES: dict[Verb, type[Record]] = {
