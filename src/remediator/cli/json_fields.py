@@ -85,12 +85,16 @@ MATCH = (
     "level",
     "fixed_version",
     "due_days",
+    "due_on",
+    "forensics",
     "timeline",
     "sentence",
     "assumed",
+    "patch_file",
+    "vex",
 )
 ORGANISATION = ("id", "name", "tier", "contact", "disabled")
 TOKEN = ("id", "organisation", "scopes", "label", "created_at", "expires_at", "revoked_at")
 STATS = ("name", "count")
 SUBMITTER_KEY = ("keyid", "organisation", "added_at", "not_after", "revoked_at", "reason")
-AIRGAP = ("sequence", "created_at", "expires_at", "carrier", "ledger", "ledger_size", "fixes")
+AIRGAP = ("kind", "sequence", "created_at", "expires_at", "carrier", "ledger", "ledger_size", "fixes", "outcomes")
