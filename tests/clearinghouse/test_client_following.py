@@ -201,6 +201,27 @@ async def test_a_stream_that_ends_is_begun_again(followed: Followed) -> None:
         await followed.has(await followed.fix("one"))
 
 
+async def test_a_stream_that_was_not_there_is_asked_for_again(followed: Followed) -> None:
+    there = [False]
+
+    async def late(_: web.Request, answer: web.StreamResponse) -> None:
+        if not there[0]:
+            await empty(_, answer)
+            return
+        await answer.write(b": heartbeat\n\n")
+        await asyncio.sleep(30)
+
+    line = Line(followed.url, late)
+    async with line.open() as url, followed.following(url, stream_again=0.4):
+        async with asyncio.timeout(10):
+            while not followed.said:
+                await asyncio.sleep(0.02)
+            assert "asking every 0.1 seconds instead" in followed.said[0]
+            there[0], before = True, len(line.begun)
+            while len(line.begun) == before:
+                await asyncio.sleep(0.02)
+
+
 async def test_a_token_that_is_revoked_ends_it(followed: Followed) -> None:
     async with followed.following(followed.url, quiet=5.0) as task:
         async with asyncio.timeout(10):

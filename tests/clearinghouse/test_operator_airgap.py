@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from remediator.clearinghouse.client.blanking import blanked, names_of
 from remediator.evidence.attest import pae
 from remediator.evidence.container import pack_files, unpack_files
 from remediator.evidence.keys import SigningKey, signing_key
@@ -264,6 +266,8 @@ def test_what_went_out_by_a_bundle_goes_no_other_way(sides: Sides, ch: House) ->
     assert ch.outcomes(fix) == {"applied": 1}
 
 
+# One word of it, as a reason can have it.
+OWN = re.sub(r"[^a-z0-9-]", "-", socket.gethostname().partition(".")[0].lower())[:40]
 SECRET_NOTE = f"on pacs01.st-anna.example (10.2.3.4) in /opt/pacs/lib and C:\\pacs\\x by ada@st-anna.example; ghp_{'a' * 30} \x1b[2J {socket.gethostname()}"
 
 
@@ -284,7 +288,7 @@ SECRET_NOTE = f"on pacs01.st-anna.example (10.2.3.4) in /opt/pacs/lib and C:\\pa
 def test_a_note_leaves_only_as_far_as_it_may(words: tuple[str, ...], there: list[str], gone: list[str], sides: Sides, ch: House) -> None:
     fix = ch.fix(f"gap-note-{len(words)}-{words[-1] if words else ''}".replace(",", "-").replace("---", "-").rstrip("-"))
     sides.carried()
-    noted(sides.inside, fix, "failed", "--reason", f"on-{socket.gethostname().lower()}"[:60], "--note", SECRET_NOTE)
+    noted(sides.inside, fix, "failed", "--reason", f"on-{OWN}", "--note", SECRET_NOTE)
     back = sides.medium / "back.rmb"
     assert sides.inside("bundle", "results", "-o", back, *words).code == 0
     inner = json.loads(unpack_files(back.read_bytes(), "b")["results.json"])
@@ -295,6 +299,23 @@ def test_a_note_leaves_only_as_far_as_it_may(words: tuple[str, ...], there: list
     assert (inner[0]["body"]["reason"] == "redacted") is ("hosts" in words[-1] if words else False)
     assert sides.outside("bundle", "import", back, "--carrier", sides.key_inside()).code == 0
     assert ch.outcomes(fix) == {"failed": 1}
+
+
+@pytest.mark.parametrize(
+    ("note", "told"),
+    [
+        ("it did not build", "it did not build"),
+        ("on PACS-01, twice", "on [host], twice"),
+        ("on pacs-01.ward3.example:8443", "on [host]"),
+        ("https://ci.example/job/7?a=b failed", "[host]/[path] failed"),
+        ("at 10.0.0.7:22 and fe80::1", "at [host] and [host]"),
+        ("\\\\files\\share\\a and D:\\pacs\\b", "[path] and [path]"),
+        ("in ~/pacs, ../x and src/pacs/a.py", "in [path], [path] and [path]"),
+        ("ask ada@ward3", "ask [host]"),
+    ],
+)
+def test_what_says_where_is_blanked(note: str, told: str) -> None:
+    assert blanked(note, ("paths", "hosts"), names_of("pacs-01.ward3.example")) == told
 
 
 FORGED_RESULTS: dict[str, Callable[[dict[str, Any], dict[str, bytes]], None]] = {

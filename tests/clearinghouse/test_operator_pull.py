@@ -213,6 +213,23 @@ def test_a_lie_is_exit_code_8_and_nothing_is_kept(machine: Machine, ch: House) -
         assert fix in machine("pull", "--json", CH_TOKEN=ch.hospital.token).json["new"]
 
 
+def test_fields_of_a_later_server_are_let_pass(machine: Machine, ch: House) -> None:
+    fix = ch.fix("later-server")
+
+    def more(path: str, body: bytes) -> bytes:
+        told = json.loads(body)
+        for each in (told, *told.get("entries", []), told.get("fix"), told.get("flaw")):
+            if isinstance(each, dict) and "/ledger/" not in path:
+                each["of_a_later_version"] = {"a": [1]}
+        return json.dumps(told).encode()
+
+    with ch.behind(more) as url:
+        machine("subscribe", url, "--trust", ch.trust, "--token", "env:CH_TOKEN")
+        done = machine("pull", "--json", CH_TOKEN=ch.hospital.token)
+    assert done.code == 0, done
+    assert fix in done.json["new"]
+
+
 def test_a_ledger_that_steps_back_is_exit_code_8_and_what_is_here_stays(hospital: Machine, ch: House) -> None:
     ch.fix("back-one")
     heads: list[Any] = []

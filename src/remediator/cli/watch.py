@@ -172,29 +172,28 @@ class _Watch:
         seen = (pulled.cursor, *(_stamp(path) for path in self._wanted.sboms))
         if seen != self._seen:
             self._tell(pulled)
-            if await asyncio.to_thread(self._match):
-                self._seen = seen
-                self._news.set()
+            await asyncio.to_thread(self._match)
+            self._seen = seen
+            self._news.set()
         await hand_over_beside(self._session, Subscriber(self._session.settings.state, self._wanted.name))
 
-    def _match(self) -> bool:
-        """Match anew where that was asked for, and write the plan; return whether that is done."""
+    def _match(self) -> None:
+        """Match anew where that was asked for, and write the plan. Raises SinkError where a file cannot be read: that is tried again."""
         from remediator.clearinghouse.priority.feeds import FeedError
         from remediator.clearinghouse.sbom import SbomError
         from remediator.cli.match import planned
+        from remediator.errors import SinkError
 
         told = self._wanted
         if not told.sboms:
-            return True
+            return
         try:
             found = planned(self._session, told.name, told.sboms, told.out, feeds=told.feeds, exposed=told.exposed)
         except (SbomError, FeedError) as error:
-            # Such as a file that is being written anew just now.
-            self._say(f"{error.message}; nothing is matched before the next pull")
-            return False
+            # Such as one that is being written anew just now.
+            raise SinkError(error.message) from error
         self.matches(found)
         self._say(f"{len(found.rows)} hits; wrote {told.out}")
-        return True
 
     def _tell(self, pulled: Pulled) -> None:
         from remediator.cli.documents import selected

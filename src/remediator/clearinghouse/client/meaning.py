@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
+from remediator.clearinghouse.wire.answers import LedgerEntry
 from remediator.clearinghouse.wire.envelope import RefusedError
 from remediator.clearinghouse.wire.terms import Problem
 from remediator.errors import AuthError, ConfigError, ConflictError, RemediatorError, SinkError
@@ -55,13 +56,34 @@ def error_of(url: str, name: str, status: int, refused: Refusal) -> RemediatorEr
 
 
 def read(kind: type[R], value: object) -> R:
-    """Return the record in an answer. Raises SinkError where it is not as the protocol has it."""
+    """Return the record in an answer. Raises SinkError where it is not as the protocol has it.
+
+    Fields that we do not know are let pass, as a later server may have more; but not in what is signed or hashed, where they count.
+    """
     try:
-        return kind.model_validate(value)
+        try:
+            return kind.model_validate(value)
+        except ValidationError as error:
+            return kind.model_validate(_without_more(value, error))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"])[:100]
         raise SinkError(f"the clearinghouse's {kind.__name__} is not as the protocol has it: {place}: {first['msg'][:200]}") from None
+
+
+def _without_more(value: object, found: ValidationError) -> Any:
+    """Return the answer without the fields that nobody here knows. Raises the error where those are not all that is wrong."""
+    wrong = found.errors(include_url=False, include_input=False, include_context=False)
+    if any(each["type"] != "extra_forbidden" or "head" in each["loc"] for each in wrong) or found.title == LedgerEntry.__name__:
+        raise found
+    copy = json.loads(json.dumps(value))
+    for each in wrong:
+        *way, last = each["loc"]
+        inner = copy
+        for step in way:
+            inner = inner[step]
+        del inner[last]
+    return copy
 
 
 def proof_of(told: Mapping[str, Any]) -> list[bytes]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from remediator.artefacts import private_folder, write_atomically
+from remediator.artefacts import private_folder, state_error, write_atomically
 from remediator.clearinghouse.client import plan_page
 from remediator.clearinghouse.exports.cyclonedx import of_matches as cyclonedx
 from remediator.clearinghouse.exports.openvex import of_matches as openvex
@@ -48,19 +48,24 @@ def write(out: Path, plan: Sequence[Row], page: plan_page.About, fields: Sequenc
     patches = private_folder(private_folder(out) / "patches")
     found = [row.match for row in plan]
     fixes = {match.published.fix.id: match.published for match in found if not match.withdrawn}
-    for old in patches.iterdir():
-        if _PATCH.match(old.name) and old.stem not in fixes:
-            old.unlink()
+    for old in [*patches.iterdir(), *(out / name for name in VEX if not found)]:
+        if old.name in VEX or (_PATCH.match(old.name) and old.stem not in fixes):
+            _remove(old)
     for fix_id, told in sorted(fixes.items()):
         write_atomically(patches / f"{fix_id}.diff", told.patch.encode("utf-8", "surrogateescape"), mode=0o644)
     now = datetime.now(UTC)
     for name, document in zip(VEX, (openvex, cyclonedx), strict=True):
         if found:
             write_atomically(out / name, json_file(document(found, publisher="operator", at=now)), mode=0o644)
-        else:
-            (out / name).unlink(missing_ok=True)
     write_atomically(out / "plan.csv", _csv([row.facts for row in plan], fields), mode=0o644)
     write_atomically(out / "plan.html", plan_page.page(plan, page), mode=0o644)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise state_error(error, path) from error
 
 
 def _facts(match: Match, feeds: Feeds, exposed: bool | None, affected: bool) -> dict[str, Any]:
