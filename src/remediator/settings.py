@@ -166,6 +166,11 @@ class Settings(BaseSettings):
             raise ConfigError(str(error)) from None
         return SecretStr(self._secrets[reference])
 
+    def remember(self, name: str, secret: str) -> SecretStr:
+        """Return a key that was read elsewhere, so that `redactor` blanks it from now on."""
+        self._secrets[name] = secret
+        return SecretStr(secret)
+
     def redactor(self) -> Redactor:
         """Return a redactor that knows every key that was read so far, and those in the environment that settings name."""
         references = [*(model.key for model in self.models.values()), *(each.token for each in self.clearinghouses.values())]

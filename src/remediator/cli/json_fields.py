@@ -85,9 +85,13 @@ MATCH = (
     "level",
     "fixed_version",
     "due_days",
+    "due_on",
+    "forensics",
     "timeline",
     "sentence",
     "assumed",
+    "patch_file",
+    "vex",
 )
 ORGANISATION = ("id", "name", "tier", "contact", "disabled")
 TOKEN = ("id", "organisation", "scopes", "label", "created_at", "expires_at", "revoked_at")
@@ -95,4 +99,4 @@ STATS = ("name", "count")
 REQUEUED = ("id",)
 OPT_OUT = ("project", "organisation", "contact", "reason", "until")
 SUBMITTER_KEY = ("keyid", "organisation", "added_at", "not_after", "revoked_at", "reason")
-AIRGAP = ("sequence", "created_at", "expires_at", "carrier", "ledger", "ledger_size", "fixes")
+AIRGAP = ("kind", "sequence", "created_at", "expires_at", "carrier", "ledger", "ledger_size", "fixes", "outcomes")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -16,11 +14,9 @@ from remediator.cli.options import Verb, pass_session
 from remediator.cli.session import Session
 
 if TYPE_CHECKING:
+    from remediator.clearinghouse.client.plan import Row
     from remediator.clearinghouse.priority.feeds import Feeds
-    from remediator.clearinghouse.sbom import Match, Sbom
-
-_FIELDS = json_fields.MATCH
-_SURE_FIRST = ("exact", "range", "name-only")
+    from remediator.clearinghouse.sbom import Sbom
 
 
 @click.command("match", cls=Verb, json_fields=json_fields.MATCH)
@@ -35,121 +31,90 @@ _SURE_FIRST = ("exact", "range", "name-only")
 def command(session: Session, name: str, sboms: tuple[Path, ...], out: Path, feeds: Path | None, exposed: bool | None) -> int:
     """Match what was pulled against your SBOM: writes the patches, VEX documents and a plan into a folder, and applies nothing.
 
-    The SBOM is read here and sent nowhere. Exit code 1 where a component of yours is touched, 3 where components have no package URL by
-    which they could be matched, and nothing else was found.
+    `plan.html` is for people and opens without a network, `plan.csv` for programs. The SBOM is read here and sent nowhere. Exit code 1
+    where a component of yours is touched, 3 where nothing was pulled yet, or components have no package URL by which they could be
+    matched, and nothing else was found.
     """
-    return matched(session, name, sboms, out, feeds=feeds, exposed=exposed)
+    return tell(session, planned(session, name, sboms, out, feeds=feeds, exposed=exposed), out)
 
 
-def matched(
-    session: Session, name: str, sboms: Sequence[Path], out: Path, *, feeds: Path | None = None, exposed: bool | None = None
-) -> int:
-    """Match, write and tell; return the exit code."""
+class Planned(NamedTuple):
+    """What was matched, and written. `pulled` is whether there was anything to match with."""
+
+    rows: Sequence[Row]
+    sboms: Sequence[Sbom]
+    pulled: bool
+
+
+def planned(session: Session, name: str, sboms: Sequence[Path], out: Path, *, feeds: Path | None, exposed: bool | None) -> Planned:
+    """Match, and write the plan; tell nothing. Raises UsageError, SbomError, FeedError, StateError."""
+    from remediator.clearinghouse.client import plan
+    from remediator.clearinghouse.client.plan_page import About
     from remediator.clearinghouse.client.subscriber import Subscriber
     from remediator.clearinghouse.priority.feeds import Feeds
     from remediator.clearinghouse.priority.read import read_feeds
-    from remediator.clearinghouse.sbom import matches, read_sbom
+    from remediator.clearinghouse.sbom import matches, read_sbom, said_fixed
 
     read_in = [read_sbom(path) for path in sboms]
     now = datetime.now(UTC)
     known = read_feeds(feeds, at=now) if feeds is not None else Feeds(now)
-    published = [each.published for each in Subscriber(session.settings.state, name).kept()]
-    found = [match for sbom in read_in for match in matches(sbom, published)]
-    rows = sorted((_row(match, known, exposed) for match in found), key=_urgency)
-    if found:
-        _write(out, rows, found)
-    _tell(session, rows, read_in, out)
-    if found:
+    subscriber = Subscriber(session.settings.state, name)
+    told = subscriber.read()
+    published = [each.published for each in subscriber.kept()]
+    rows = plan.rows([match for sbom in read_in for match in matches(sbom, published)], known, exposed)
+    about = About(
+        at=now,
+        subscription=told.name,
+        url=told.url,
+        pulled_at=told.pulled_at,
+        ledger_size=told.head.head.size if told.head else 0,
+        sboms=read_in,
+        said_fixed=[match for sbom in read_in for match in said_fixed(sbom, published)],
+        exposed=exposed,
+        feeds=_told_feeds(known),
+    )
+    plan.write(out, rows, about, json_fields.MATCH)
+    return Planned(rows, read_in, told.pulled_at is not None)
+
+
+def _told_feeds(feeds: Feeds) -> list[str]:
+    named = (("KEV", feeds.kev), ("EPSS", feeds.epss), ("SSVC", feeds.ssvc))
+    return [f"{name} of {feed.as_of:%Y-%m-%d}{' (stale)' if feeds.is_stale(feed) else ''}" for name, feed in named if feed is not None]
+
+
+def tell(session: Session, found: Planned, out: Path) -> int:
+    """Say what was found, and return the exit code: what could not be looked at is never clean."""
+    _tell(session, [row.facts for row in found.rows], found.sboms, out)
+    if found.rows:
         return 1
-    return 3 if any(sbom.unnamed for sbom in read_in) else 0
+    if not found.pulled:
+        session.talk("nothing was pulled yet, so nothing could be found: remediator pull")
+    return 3 if not found.pulled or any(sbom.unnamed for sbom in found.sboms) else 0
 
 
-def _row(match: Match, feeds: Feeds, exposed: bool | None) -> dict[str, Any]:
-    from remediator.clearinghouse.priority.rank import AssetFacts, rank
-
-    told, flaw = match.published, match.published.flaw
-    priority = rank(flaw, AssetFacts(exposed=exposed), feeds)
-    return {
-        "fix_id": told.fix.id,
-        "component": match.component.purl or match.component.name,
-        "version": match.component.version,
-        "match": match.level.value,
-        "why": match.why,
-        "state": told.fix.state.value,
-        "project": flaw.project,
-        "aliases": list(flaw.aliases),
-        "severity": flaw.severity,
-        "level": told.fix.level,
-        "fixed_version": told.fix.fixed_version,
-        "due_days": priority.due_days,
-        "timeline": priority.timeline,
-        "sentence": priority.sentence,
-        "assumed": list(priority.assumed),
-    }
-
-
-def _urgency(row: dict[str, Any]) -> tuple[Any, ...]:
-    severities = ("critical", "high", "medium", "low", "info")
-    due = row["due_days"] if row["due_days"] is not None else 10_000
-    return (_SURE_FIRST.index(row["match"]), due, severities.index(row["severity"]), row["fix_id"], row["component"])
-
-
-def _write(out: Path, rows: Sequence[dict[str, Any]], every: Sequence[Match]) -> None:
-    from remediator.artefacts import private_folder, write_atomically
-    from remediator.clearinghouse.exports.cyclonedx import of_matches as cyclonedx
-    from remediator.clearinghouse.exports.openvex import of_matches as openvex
-    from remediator.evidence.content import json_file
-
-    private_folder(out)
-    private_folder(out / "patches")
-    fixes = {match.published.fix.id: match.published for match in every if not match.withdrawn}
-    for fix_id, told in sorted(fixes.items()):
-        write_atomically(out / "patches" / f"{fix_id}.diff", told.patch.encode("utf-8", "surrogateescape"), mode=0o644)
-    write_atomically(out / "plan.csv", _csv(rows), mode=0o644)
-    now = datetime.now(UTC)
-    for name, document in (("vex.openvex.json", openvex), ("vex.cdx.json", cyclonedx)):
-        write_atomically(out / name, json_file(document(every, publisher="operator", at=now)), mode=0o644)
-
-
-def _csv(rows: Sequence[dict[str, Any]]) -> bytes:
-    made = io.StringIO()
-    writer = csv.writer(made)
-    writer.writerow(_FIELDS)
-    for row in rows:
-        writer.writerow([_cell(row[name]) for name in _FIELDS])
-    return made.getvalue().encode()
-
-
-def _cell(value: Any) -> str:
-    from remediator.redact import printable
-
-    text = " ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
-    text = printable(text)
-    # A spreadsheet would run what begins like this as a formula.
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
-
-
-def _tell(session: Session, rows: Sequence[dict[str, Any]], sboms: Sequence[Sbom], out: Path) -> None:
+def _tell(session: Session, rows: Sequence[Mapping[str, Any]], sboms: Sequence[Sbom], out: Path) -> None:
     from rich.text import Text
 
     from remediator.cli.console import columns, safe
     from remediator.cli.documents import print_json
 
     if session.json is not None:
-        print_json(session, list(rows))
+        print_json(session, [dict(row) for row in rows])
         return
     components, nameless = sum(len(each.components) for each in sboms), sum(len(each.unnamed) for each in sboms)
     left = f"; {nameless} have no package URL and cannot be matched" if nameless else ""
     session.talk(f"{components} components{left}: {len(rows)} hits. The SBOM stayed on this machine")
     if not rows:
+        session.talk(f"wrote {safe(str(out))}: a plan with nothing in it")
         return
     head = ["DUE", "COMPONENT", "MATCH", "FIX", "EVIDENCE", "SEVERITY"]
     lines = [[Text(word, style="bold") for word in head]]
     for row in rows:
         due = f"{row['due_days']} days" if row["due_days"] is not None else row["timeline"]
+        due += " (+DFIR)" if row["forensics"] else ""
         fix = row["fixed_version"] or row["fix_id"] if row["state"] == "verified" else f"{row['state']}: do not apply {row['fix_id']}"
-        told = [due, row["component"], row["match"], fix, f"E{row['level']}", row["severity"]]
+        told = [due, row["component"], row["match"], fix, f"E{row['level']}" if row["level"] is not None else "-", row["severity"]]
         lines.append([Text(safe(str(word), limit=60)) for word in told])
     for line in columns(lines):
         session.out.print(line)
-    session.talk(f"wrote {safe(str(out))}: patches, VEX and plan.csv; nothing was applied")
+    session.talk(f"wrote {safe(str(out))}: patches, VEX, plan.csv and plan.html; nothing was applied")

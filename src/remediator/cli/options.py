@@ -22,13 +22,14 @@ class Verb(click.Command):
     """One command of ours: it takes the global options too.
 
     It lets `--json` stand alone, and take FIELD,… from the next word where every one of them is a field of the command's document.
-    `writes_outputs` says whether `-o` means anything to it."""
+    `writes_outputs` says whether `-o` means anything to it. A command with an option of its own by a global one's name has its own."""
 
     def __init__(self, *args: Any, json_fields: tuple[str, ...] = (), writes_outputs: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.json_fields = json_fields
         self.writes_outputs = writes_outputs
-        self.params.extend(global_options())
+        own = {flag for each in self.params for flag in each.opts}
+        self.params.extend(each for each in global_options() if not own & set(each.opts))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Give a lone `--json` its value, then parse as usual. Raises UsageError for what this command could not answer after its work."""

@@ -14,64 +14,131 @@ from remediator.cli.session import Session
 
 if TYPE_CHECKING:
     from remediator.clearinghouse.client.http import Place
-    from remediator.clearinghouse.client.subscriber import Pulled, Subscription
+    from remediator.clearinghouse.client.subscriber import Pulled, Subscriber
 
 
-@click.command("pull", cls=Verb, json_fields=json_fields.PULL)
+@click.command("pull", cls=Verb, json_fields=(*json_fields.PULL, *json_fields.MATCH))
 @click.option("--name", default="default", show_default=True, help="The subscription.")
-@click.option("--sbom", "sboms", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Then match this SBOM.")
+@click.option("--sbom", "sboms", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Then match this SBOM. Repeat for several.")  # fmt: skip # noqa: E501
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("fixes"), show_default=True, help="Where to, with --sbom."
 )
+@click.option(
+    "--feeds", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A folder with KEV, EPSS and SSVC files, for due dates."
+)
+@click.option("--exposed/--not-exposed", default=None, help="Whether what you run can be reached from outside; unknown counts as exposed.")
+@click.option("--watch", is_flag=True, help="Go on: follow the feed until Ctrl-C or SIGTERM.")
+@click.option(
+    "--exec", "program", metavar="CMD", help="Call this program once for each new patch, with JSON on its standard input; no shell."
+)
+@click.option("--interval", type=click.IntRange(1, 86_400), default=60, show_default=True, help="Seconds between two pulls, where there is no stream.")  # fmt: skip # noqa: E501
 @pass_session
-def command(session: Session, name: str, sboms: tuple[Path, ...], out: Path) -> int:
+def command(
+    session: Session,
+    name: str,
+    sboms: tuple[Path, ...],
+    out: Path,
+    feeds: Path | None,
+    exposed: bool | None,
+    watch: bool,
+    program: str | None,
+    interval: int,
+) -> int:
     """Fetch what the clearinghouse let out since the last pull.
 
     The ledger's signature, that it only grew since the last pull, and that each patch is the recorded one are checked before anything is
-    kept; exit code 8 where that fails. With --sbom the fixes are then matched on this machine, see `remediator match`.
-    """
-    from remediator.cli.console import safe
-    from remediator.cli.documents import print_json
+    kept; exit code 8 where that fails. With --sbom the fixes are then matched on this machine, see `remediator match`; with --offline
+    nothing is fetched, and what was pulled or imported before is matched.
 
-    pulled = pull(session, name)
-    if session.json is not None and not sboms:
-        print_json(session, pulled.as_json())
-        return 0
+    With --watch it follows the feed, goes on where it was after trouble or a restart, and ends with 0 when it is told to. With --exec the
+    program is called once for each patch (with --sbom: that touches what you run) for which it did not end with 0 before, and once more if
+    that patch is withdrawn; one that fails is called again, ever later. It gets no argument, variable or file name that others wrote.
+    """
+    from remediator.clearinghouse.client.calling import command_of
+    from remediator.cli.match import planned, tell
+    from remediator.cli.watch import Wanted, called, watched
+    from remediator.errors import UsageError
+
+    wanted = Wanted(name, sboms, out, feeds, exposed, command_of(program) if program is not None else [], interval)
+    if session.settings.offline and (watch or not (sboms or wanted.program)):
+        raise UsageError("nothing is pulled offline", hint="`pull --offline --sbom FILE` works with what was pulled or imported before")
+    known = json_fields.MATCH if sboms and not watch else json_fields.PULL
+    if wrong := [each for each in session.json or () if each not in known]:
+        raise UsageError(f"--json: no field {wrong[0]!r} here", hint=f"there is: {', '.join(known)}")
+    if watch:
+        return watched(session, wanted)
+    if session.settings.offline:
+        _tell_state(session, name)
+    else:
+        _tell(session, pull(session, name), alone=not sboms)
+    code, found = 0, None
+    if sboms:
+        found = planned(session, name, sboms, out, feeds=feeds, exposed=exposed)
+        code = tell(session, found, out)
+    return called(session, wanted, found, code) if wanted.program else code
+
+
+def pull(session: Session, name: str) -> Pulled:
+    """Pull a subscription, and hand over outcomes that wait for it. Raises UsageError, EvidenceError, SinkError, AuthError."""
+    from remediator.clearinghouse.client.http import Clearinghouse
+    from remediator.clearinghouse.client.subscriber import Subscriber
+    from remediator.cli.receipts import hand_over_beside
+
+    subscriber = Subscriber(session.settings.state, name)
+    place = place_of(session, subscriber)
+
+    async def run() -> Pulled:
+        async with Clearinghouse.connect(place) as clearinghouse:
+            pulled = await subscriber.pull(clearinghouse)
+        await hand_over_beside(session, subscriber)
+        return pulled
+
+    return asyncio.run(run())
+
+
+def place_of(session: Session, subscriber: Subscriber) -> Place:
+    """Return where a subscription pulls from; the token is read now. Raises ConfigError, UsageError, StateError."""
+    from remediator.clearinghouse.client.http import Place
+    from remediator.clearinghouse.client.subscriber import STORED
+    from remediator.errors import UsageError
+    from remediator.settings import trust_store
+
+    if session.settings.offline:
+        raise UsageError("nothing is pulled offline", hint="`remediator match` works with what was pulled before")
+    told = subscriber.read()
+    if told.token == STORED:
+        token = session.settings.remember(f"stored:{told.name}", subscriber.stored_token())
+    else:
+        token = session.settings.secret(told.token)
+    return Place(told.name, told.url, token.get_secret_value(), told.trust, trust_store())
+
+
+def tell_pulled(session: Session, pulled: Pulled) -> None:
+    """Say what a pull brought."""
+    from remediator.cli.console import safe
+
     session.talk(
         f"{safe(pulled.name)}: {len(pulled.new)} new, {len(pulled.withdrawn)} withdrawn, {pulled.fixes} in all;"
         f" signature ok, the ledger ({pulled.ledger_size} entries) goes on from the last pull"
     )
     for each in pulled.withdrawn:
         session.talk(f"withdrawn: {safe(each)}; if you applied it: remediator match tells why")
-    if not sboms:
-        return 0
-    from remediator.cli.match import matched
-
-    return matched(session, name, sboms, out)
 
 
-def pull(session: Session, name: str) -> Pulled:
-    """Pull a subscription. Raises UsageError, EvidenceError, SinkError, AuthError."""
-    from remediator.clearinghouse.client.http import Clearinghouse
+def _tell(session: Session, pulled: Pulled, *, alone: bool) -> None:
+    from remediator.cli.documents import print_json
+
+    if session.json is not None:
+        if alone:
+            print_json(session, pulled.as_json())
+        return
+    tell_pulled(session, pulled)
+
+
+def _tell_state(session: Session, name: str) -> None:
     from remediator.clearinghouse.client.subscriber import Subscriber
+    from remediator.cli.console import safe
 
-    subscriber = Subscriber(session.settings.state, name)
-    place = place_of(session, subscriber.read())
-
-    async def run() -> Pulled:
-        async with Clearinghouse.connect(place) as clearinghouse:
-            return await subscriber.pull(clearinghouse)
-
-    return asyncio.run(run())
-
-
-def place_of(session: Session, told: Subscription) -> Place:
-    """Return where a subscription pulls from; the token is read now. Raises ConfigError, UsageError."""
-    from remediator.clearinghouse.client.http import Place
-    from remediator.errors import UsageError
-    from remediator.settings import trust_store
-
-    if session.settings.offline:
-        raise UsageError("nothing is pulled offline", hint="`remediator match` works with what was pulled before")
-    token = session.settings.secret(told.token).get_secret_value()
-    return Place(told.name, told.url, token, told.trust, trust_store())
+    told = Subscriber(session.settings.state, name).read()
+    when = f"as of {told.pulled_at:%Y-%m-%d %H:%M} UTC" if told.pulled_at else "nothing was pulled or imported yet"
+    session.talk(f"{safe(told.name)}: offline, nothing was fetched; {when}")

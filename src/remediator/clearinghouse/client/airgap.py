@@ -1,46 +1,42 @@
 """What a subscription pulled, carried on a medium to a machine without a network, which believes it no more than the network.
 
-A bundle (`.rmb`) is a `.tar.zst` of JSON files: `manifest.json` (from which state of the ledger to which, sequence number, expiry, the
-digest of every other file), `manifest.dsse.json` (a DSSE envelope over the manifest, by the key of the machine that made it), `feed.json`
-(the lines of the feed with their proofs) and one file for each fix. Whoever imports it checks the signature, and then everything against
-the ledger key that it trusts itself, as in a pull: whoever carries it can hold it back, and nothing else.
+A bundle (`.rmb`) is a sealed `.tar.zst` of JSON files: `manifest.json` (from which state of the ledger to which, sequence number, expiry,
+the digest of every other file), `feed.json` (the lines of the feed with their proofs) and one file for each fix. Whoever imports it checks
+the signature, and then everything against the ledger key that it trusts itself, as in a pull: whoever carries it can hold it back, and
+nothing else.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import AwareDatetime, Field
 
 from remediator.clearinghouse.client.http import Clearinghouse
+from remediator.clearinghouse.client.sealed import Seal, SealedManifest, opened, sealed
 from remediator.clearinghouse.client.subscriber import Kept, Pulled, Subscriber, Subscription
-from remediator.clearinghouse.client.witness import KNOWN, check_entry, check_head, check_line, proven
+from remediator.clearinghouse.client.witness import KNOWN, check_entry, check_head, check_line, hashes, proven
 from remediator.clearinghouse.wire import merkle
 from remediator.clearinghouse.wire.answers import FeedEntry, LedgerEntry, Opening, Published, SignedHead
 from remediator.errors import EvidenceError
-from remediator.evidence.attest import pae
-from remediator.evidence.container import pack_files, unpack_files
 from remediator.evidence.keys import PublicKey, SigningKey
 from remediator.records.record import Record, canonical_json, digest_of
 
 SCHEMA = "remediator-airgap/1"
 PAYLOAD_TYPE = "application/vnd.remediator.airgap.v1+json"
-_MANIFEST, _SIGNATURE, _FEED = "manifest.json", "manifest.dsse.json", "feed.json"
+SEAL = Seal(SCHEMA, PAYLOAD_TYPE)
+_FEED = "feed.json"
 
 
-class Manifest(Record):
+class Manifest(SealedManifest):
     """What a bundle says of itself. It goes on from the bundle before it: `since` is the ledger's head in that one, None in the first."""
 
     format: str = SCHEMA
     sequence: int = Field(ge=1)
     ledger_key: str
-    carrier: str
-    """The public key of the machine that made it, as an OpenSSH line."""
     created_at: AwareDatetime
     expires_at: AwareDatetime
     since: SignedHead | None
@@ -48,7 +44,6 @@ class Manifest(Record):
     consistency: tuple[str, ...] = ()
     from_cursor: int
     cursor: int
-    files: dict[str, str]
 
 
 class Line(Record):
@@ -105,33 +100,16 @@ async def create(subscriber: Subscriber, clearinghouse: Clearinghouse, key: Sign
         cursor=told.cursor,
         files={name: digest_of(data) for name, data in files.items()},
     )
-    payload = canonical_json(manifest.as_json())
-    signature = {"keyid": key.public.keyid, "sig": base64.b64encode(key.sign(pae(PAYLOAD_TYPE, payload))).decode()}
-    envelope = {"payload": base64.b64encode(payload).decode(), "payloadType": PAYLOAD_TYPE, "signatures": [signature]}
-    return pack_files({**files, _MANIFEST: payload, _SIGNATURE: canonical_json(envelope)}), manifest
+    return sealed(files, manifest, key, SEAL), manifest
 
 
 def read(data: bytes, name: str) -> Read:
     """Read a bundle as a stranger's; only its signature and digests are checked. Raises EvidenceError."""
-    files = unpack_files(data, name)
-    try:
-        manifest = Manifest.model_validate_json(files[_MANIFEST])
-        carrier = PublicKey.parse(manifest.carrier)
-        envelope = json.loads(files[_SIGNATURE])
-        (only,) = envelope["signatures"]
-        signed = base64.b64decode(envelope["payload"], validate=True)
-        signature = base64.b64decode(only["sig"], validate=True)
-    except (KeyError, TypeError, ValueError, ValidationError, binascii.Error, RecursionError) as error:
-        raise EvidenceError(f"{name} is no bundle for an air gap, or is damaged", hint="make it anew: remediator bundle create") from error
-    fits = envelope.get("payloadType") == PAYLOAD_TYPE and signed == files[_MANIFEST] and only.get("keyid") == carrier.keyid
-    if manifest.format != SCHEMA or not fits or not carrier.verifies(signature, pae(PAYLOAD_TYPE, signed)):
-        raise EvidenceError(f"{name}: the signature does not fit what it is about", hint="do not use it")
-    rest = {path: digest_of(body) for path, body in files.items() if path not in (_MANIFEST, _SIGNATURE)}
-    if rest != manifest.files:
-        raise EvidenceError(f"{name}: a file was changed, added or taken away since it was signed", hint="do not use it")
+    manifest, files, carrier = opened(data, name, Manifest, SEAL)
     try:
         lines = tuple(Line.model_validate(each) for each in json.loads(files[_FEED]))
         fixes = {path: Published.from_json(body) for path, body in files.items() if path.startswith("fixes/")}
+        PublicKey.parse(manifest.ledger_key)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise EvidenceError(f"{name}: is not as bundles have it") from error
     return Read(manifest, lines, {each.fix.id: each for each in fixes.values()}, carrier)
@@ -188,8 +166,8 @@ def _goes_on(manifest: Manifest, told: Subscription) -> None:
     last, head = told.head, manifest.head
     if last is None:
         return
-    path = [bytes.fromhex(each) for each in manifest.consistency]
-    before, after = bytes.fromhex(last.head.root), bytes.fromhex(head.head.root)
+    path = hashes(manifest.consistency)
+    before, after = hashes((last.head.root, head.head.root))
     if not merkle.consistent(last.head.size, before, head.head.size, after, path):
         raise EvidenceError("the ledger in the bundle does not go on from the one that is here: its history was rewritten")
 
@@ -202,7 +180,7 @@ def _checked(found: Read, subscriber: Subscriber, told: Subscription) -> list[Ke
         if not cursor < line.feed.cursor <= found.manifest.cursor:
             raise EvidenceError("the lines of the feed in the bundle are out of order")
         cursor = line.feed.cursor
-        recorded = check_entry(found.manifest.head, line.entry, line.opening, [bytes.fromhex(each) for each in line.path], line.feed)
+        recorded = check_entry(found.manifest.head, line.entry, line.opening, hashes(line.path), line.feed)
         if line.feed.kind not in KNOWN:
             continue
         published = found.fixes.get(line.feed.fix_id)
@@ -221,6 +199,7 @@ def _checked(found: Read, subscriber: Subscriber, told: Subscription) -> list[Ke
 def described(manifest: Manifest) -> dict[str, Any]:
     """Return what a person wants to know of a bundle."""
     return {
+        "kind": "fixes",
         "sequence": manifest.sequence,
         "created_at": manifest.created_at.isoformat(),
         "expires_at": manifest.expires_at.isoformat(),
@@ -228,4 +207,5 @@ def described(manifest: Manifest) -> dict[str, Any]:
         "ledger": PublicKey.parse(manifest.ledger_key).keyid,
         "ledger_size": manifest.head.head.size,
         "fixes": sum(name.startswith("fixes/") for name in manifest.files),
+        "outcomes": [],
     }

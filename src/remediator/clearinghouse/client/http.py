@@ -9,15 +9,15 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from pydantic import ValidationError
-
+from remediator.clearinghouse.client.address import checked_address
+from remediator.clearinghouse.client.meaning import MENDED_BY_TIME, error_of, proof_of, read, refusal
 from remediator.clearinghouse.wire.answers import Answer, FeedPage, Fix, Flaw, Lease, LedgerEntry, Opening, Published, SignedHead
-from remediator.clearinghouse.wire.envelope import RefusedError, seal
-from remediator.clearinghouse.wire.terms import MOST_BLOB_BYTES, PROTOCOL, Problem, Tlp, Verb
+from remediator.clearinghouse.wire.envelope import seal
+from remediator.clearinghouse.wire.terms import MOST_BLOB_BYTES, PROTOCOL, Tlp, Verb
 from remediator.clearinghouse.wire.verbs import Request
-from remediator.errors import AuthError, ConfigError, ConflictError, EvidenceError, RemediatorError, SinkError
+from remediator.errors import ConfigError, EvidenceError, SinkError
 from remediator.evidence.keys import PublicKey, SigningKey
 from remediator.llm.waiting import is_retried, retry_after, wait_seconds
 from remediator.records.record import Record
@@ -30,7 +30,6 @@ _TRIES = 4
 _MOST_ANSWER_BYTES = 32 * 1024 * 1024
 _FIRST_WAIT, _MOST_WAIT = 0.5, 30.0
 _CONNECT_SECONDS, _IDLE_SECONDS = 10.0, 60.0
-_LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 
 
 class Place(NamedTuple):
@@ -61,12 +60,7 @@ class Clearinghouse:
 
         Raises ConfigError for an address that is not safe to send a token to, EvidenceError where another ledger answers than the trusted.
         """
-        parts = urlsplit(place.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
-            raise ConfigError(f"{place.url[:200]!r} is no address of a clearinghouse", hint="https://HOST[:PORT]")
-        if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-            raise ConfigError("a token is not sent over plain http", hint="use https; http is for this machine only")
-        session = await _open_session(place.ca_bundle, tls=parts.scheme == "https")
+        session = await _open_session(place.ca_bundle, tls=checked_address(place.url) == "https")
         async with session:
             found = cls(place, session, key)
             await found._greet()
@@ -140,6 +134,33 @@ class Clearinghouse:
         """Return a page of the feed."""
         return await self._record(FeedPage, "GET", "/v1/feed", query={"cursor": str(cursor), "limit": "200"})
 
+    @asynccontextmanager
+    async def stream(self, cursor: int, *, quiet_seconds: float) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open the feed's stream behind a cursor; what comes in are pieces of bytes as they arrive.
+
+        Raises as every reading does, and SinkError where there is no stream, it breaks, or nothing comes for so many seconds.
+        """
+        import aiohttp
+
+        headers = {"Authorization": f"Bearer {self.place.token}", "Accept": "text/event-stream", "Last-Event-ID": str(cursor)}
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=quiet_seconds)
+        address = self.place.url.rstrip("/") + "/v1/feed/stream"
+        try:
+            async with self._session.get(address, headers=headers, allow_redirects=False, timeout=limits) as response:
+                if response.status != 200:
+                    refused = refusal(response.status, await response.content.read(64 * 1024))
+                    later = is_retried(response.status) or refused.code is None
+                    raise (
+                        SinkError(f"{self.place.url} has no stream: {response.status}")
+                        if later
+                        else error_of(self.place.url, self.place.name, response.status, refused)
+                    )
+                if response.content_type != "text/event-stream":
+                    raise SinkError(f"{self.place.url} has no stream: what came is no server-sent events")
+                yield response.content.iter_any()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise SinkError(f"the stream of {self.place.url} broke: {type(error).__name__}") from None
+
     async def published(self, fix_id: str) -> Published:
         """Return what is distributed about a fix."""
         return await self._record(Published, "GET", f"/v1/fixes/{quote(fix_id, safe='')}/published")
@@ -159,15 +180,15 @@ class Clearinghouse:
     async def entry(self, index: int) -> LedgerEntry:
         """Return one entry of the ledger."""
         told = await self._json("GET", "/v1/ledger/entries", query={"start": str(index), "limit": "1"})
-        return _read(LedgerEntry, (told.get("items") or [None])[0])
+        return read(LedgerEntry, (told.get("items") or [None])[0])
 
     async def inclusion(self, index: int, size: int) -> list[bytes]:
         """Return the proof that an entry is in the ledger."""
-        return _path(await self._json("GET", "/v1/ledger/inclusion", query={"index": str(index), "size": str(size)}))
+        return proof_of(await self._json("GET", "/v1/ledger/inclusion", query={"index": str(index), "size": str(size)}))
 
     async def consistency(self, first: int, second: int) -> list[bytes]:
         """Return the proof that the ledger only grew."""
-        return _path(await self._json("GET", "/v1/ledger/consistency", query={"first": str(first), "second": str(second)}))
+        return proof_of(await self._json("GET", "/v1/ledger/consistency", query={"first": str(first), "second": str(second)}))
 
     # -- the wire ------------------------------------------------------------------------------------------------------
 
@@ -176,14 +197,14 @@ class Clearinghouse:
         cursor = ""
         for _ in range(1000):
             told = await self._json("GET", path, query={**query, **({"cursor": cursor} if cursor else {})})
-            items += [_read(kind, each) for each in told.get("items", [])]
+            items += [read(kind, each) for each in told.get("items", [])]
             cursor = str(told.get("next") or "")
             if not cursor:
                 break
         return items
 
     async def _record(self, kind: type[R], method: str, path: str, **rest: Any) -> R:
-        return _read(kind, await self._json(method, path, **rest))
+        return read(kind, await self._json(method, path, **rest))
 
     async def _json(self, method: str, path: str, **rest: Any) -> dict[str, Any]:
         data = await self._bytes(method, path, **rest)
@@ -214,9 +235,9 @@ class Clearinghouse:
             else:
                 if 200 <= status < 300:
                     return answer
-                refused = _refusal(status, answer)
-                if not is_retried(status) or refused.code not in (None, *_MENDED_BY_TIME):
-                    raise _error(self.place, status, refused)
+                refused = refusal(status, answer)
+                if not is_retried(status) or refused.code not in (None, *MENDED_BY_TIME):
+                    raise error_of(self.place.url, self.place.name, status, refused)
                 told = f"{status} {refused.text}"
                 asked = retry_after(headers["Retry-After"], datetime.now(UTC)) if "Retry-After" in headers else None
             if tried == _TRIES:
@@ -253,55 +274,6 @@ class Clearinghouse:
 
 class _TroubleError(Exception):
     """No whole answer came."""
-
-
-class _Refusal(NamedTuple):
-    code: Problem | None
-    text: str
-    hint: str
-
-
-_MENDED_BY_TIME = (Problem.unavailable, Problem.too_many, Problem.timed_out, Problem.internal)
-_AUTH = frozenset((Problem.unauthorised, Problem.forbidden, Problem.unknown_key, Problem.key_revoked, Problem.key_expired))
-_CONFLICT = frozenset((Problem.lease_held, Problem.lease_stale, Problem.opted_out, Problem.state_conflict, Problem.key_reused))
-
-
-def _refusal(status: int, body: bytes) -> _Refusal:
-    try:
-        told = json.loads(body[: 64 * 1024])
-        code = Problem(told["code"])
-        return _Refusal(code, str(told.get("detail") or code)[:1000], str(told.get("hint") or "")[:1000])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return _Refusal(None, f"status {status}", "")
-
-
-def _error(place: Place, status: int, refused: _Refusal) -> RemediatorError:
-    told = f"{place.url}: {refused.text}" + (f" ({refused.code})" if refused.code else "")
-    if refused.code in _AUTH or (refused.code is None and status in (401, 403)):
-        return AuthError(told, hint=refused.hint or f"check the token of {place.name!r}, and that your signing key is registered there")
-    if refused.code in _CONFLICT:
-        return ConflictError(told, hint=refused.hint)
-    if refused.code is not None:
-        return RefusedError(refused.code, told, hint=refused.hint)
-    if 300 <= status < 400:
-        return ConfigError(f"{place.url} sends us elsewhere; a token is not sent after it", hint="name its real address")
-    return ConfigError(told, hint="check the address: no clearinghouse answers like that")
-
-
-def _read(kind: type[R], value: object) -> R:
-    try:
-        return kind.model_validate(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"])[:100]
-        raise SinkError(f"the clearinghouse's {kind.__name__} is not as the protocol has it: {place}: {first['msg'][:200]}") from None
-
-
-def _path(told: Mapping[str, Any]) -> list[bytes]:
-    try:
-        return [bytes.fromhex(each) for each in told["path"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise SinkError("the clearinghouse's proof is not as the protocol has it") from error
 
 
 async def _open_session(ca_bundle: str, *, tls: bool) -> aiohttp.ClientSession:

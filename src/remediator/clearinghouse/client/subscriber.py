@@ -23,6 +23,8 @@ from remediator.records.record import Record
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}\Z")
 _FIX = re.compile(r"fix-[0-9a-f]{24}\Z")
 _MOST_BYTES = 64 * 1024 * 1024
+STORED = "stored"
+_TOKEN = re.compile(r"[\x21-\x7e]{8,4096}\Z")
 
 
 class Subscription(Record):
@@ -31,7 +33,7 @@ class Subscription(Record):
     name: str
     url: str
     token: str
-    """Where the token is kept: `env:NAME`, `keyring:SERVICE/USER` or `cmd:PROGRAM`."""
+    """Where the token is kept: `env:NAME`, `keyring:SERVICE/USER`, `cmd:PROGRAM`, or `stored`: in a private file beside this one."""
     trust: str
     cursor: int = 0
     head: SignedHead | None = None
@@ -85,8 +87,15 @@ class Subscriber:
         """Return the names of all subscriptions."""
         return sorted(path.parent.name for path in (state / "subscriptions").glob("*/subscription.json"))
 
-    def begin(self, url: str, token: str, trust: str) -> Subscription:
-        """Subscribe; one that is there already keeps how far it came. Raises UsageError where its ledger is another."""
+    def begin(self, url: str, token: str, trust: str, *, secret: str = "") -> Subscription:
+        """Subscribe; one that is there already keeps how far it came. `secret` is the token itself, where it is to be `stored`.
+
+        Raises UsageError where its ledger is another, or the secret is no token; that is not repeated.
+        """
+        if token == STORED and not _TOKEN.match(secret):
+            raise UsageError(
+                "what came on standard input is no token: one line without spaces", hint="remediator subscribe URL … --token-stdin < FILE"
+            )
         private_folder(self.folder)
         with self.locked():
             if (self.folder / "subscription.json").exists():
@@ -98,7 +107,11 @@ class Subscriber:
                 made = before.model_copy(update={"url": url, "token": token})
             else:
                 made = Subscription(name=self._name, url=url, token=token, trust=trust)
+            if token == STORED:
+                write_atomically(self.folder / "token", secret.encode("ascii"))
             self.note(made)
+            if token != STORED:
+                (self.folder / "token").unlink(missing_ok=True)
         return made
 
     def read(self) -> Subscription:
@@ -110,6 +123,22 @@ class Subscriber:
             return Subscription.from_json(read_regular(path, limit_bytes=_MOST_BYTES))
         except (OSError, ValueError) as error:
             raise StateError(f"{path} is damaged", hint="move its folder away and subscribe anew") from error
+
+    def stored_token(self) -> str:
+        """Return the token that `begin` was given. Raises StateError where it is gone, or others could have read it."""
+        path = self.folder / "token"
+        again = "remediator subscribe URL --trust SHA256:… --token-stdin"
+        try:
+            secret = read_regular(path, limit_bytes=4096).decode("ascii")
+            if path.lstat().st_mode & 0o077:
+                raise StateError(f"{path} is open to others", hint=f"have the token revoked, then: {again}")
+        except (OSError, UnicodeError) as error:
+            raise StateError(f"the stored token {path} cannot be read", hint=again) from error
+        return secret
+
+    def has(self, fix_id: str) -> bool:
+        """Return whether a fix was pulled."""
+        return bool(_FIX.match(fix_id)) and self._path(fix_id).exists()
 
     def kept(self) -> list[Kept]:
         """Return every fix that was pulled."""

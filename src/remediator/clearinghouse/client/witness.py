@@ -10,8 +10,8 @@ from typing import Any
 from remediator.clearinghouse.client.http import Clearinghouse
 from remediator.clearinghouse.wire import merkle
 from remediator.clearinghouse.wire.answers import FeedEntry, LedgerEntry, Opening, Published, SignedHead
-from remediator.clearinghouse.wire.envelope import head_is_signed
-from remediator.clearinghouse.wire.terms import FixState
+from remediator.clearinghouse.wire.envelope import RefusedError, head_is_signed
+from remediator.clearinghouse.wire.terms import FixState, Problem
 from remediator.errors import EvidenceError
 from remediator.evidence.keys import PublicKey
 from remediator.records.patch import Patch
@@ -30,7 +30,7 @@ async def advanced(clearinghouse: Clearinghouse, last: SignedHead | None, head: 
     if last.head.size == 0:
         return head
     path = [] if head.head.size == last.head.size else await clearinghouse.consistency(last.head.size, head.head.size)
-    before, after = bytes.fromhex(last.head.root), bytes.fromhex(head.head.root)
+    before, after = hashes((last.head.root, head.head.root))
     if not merkle.consistent(last.head.size, before, head.head.size, after, path):
         raise EvidenceError("the ledger does not go on from what it was at the last pull: its history was rewritten", hint=_HINT)
     return head
@@ -44,7 +44,12 @@ def check_head(head: SignedHead, key: PublicKey) -> None:
 
 async def proven(clearinghouse: Clearinghouse, head: SignedHead, feed: FeedEntry) -> tuple[LedgerEntry, Opening, list[bytes]]:
     """Return the ledger's entry behind a line of the feed with its opening and proof, all checked. Raises EvidenceError."""
-    openings = [each for each in await clearinghouse.openings(feed.fix_id) if each.index == feed.ledger_index]
+    try:
+        openings = [each for each in await clearinghouse.openings(feed.fix_id) if each.index == feed.ledger_index]
+    except RefusedError as error:
+        if error.code is not Problem.not_found:
+            raise
+        openings = []
     if not openings:
         raise EvidenceError(
             f"the ledger's entry {feed.ledger_index} is not opened: nothing shows what {feed.fix_id} was let out as", hint=_HINT
@@ -58,15 +63,27 @@ async def proven(clearinghouse: Clearinghouse, head: SignedHead, feed: FeedEntry
 def check_entry(head: SignedHead, entry: LedgerEntry, opening: Opening, path: list[bytes], feed: FeedEntry) -> dict[str, Any]:
     """Return the object that the ledger recorded. Raises EvidenceError where anything does not fit."""
     leaf = merkle.leaf_hash(canonical_json(entry.as_json()))
-    if entry.index != feed.ledger_index or not merkle.included(leaf, entry.index, head.head.size, path, bytes.fromhex(head.head.root)):
+    root, nonce = hashes((head.head.root, opening.nonce))
+    if entry.index != feed.ledger_index or not merkle.included(leaf, entry.index, head.head.size, path, root):
         raise EvidenceError(f"the entry {feed.ledger_index} is not in the ledger", hint=_HINT)
-    committed = hashlib.sha256(bytes.fromhex(opening.nonce) + opening.object.encode()).hexdigest()
+    committed = hashlib.sha256(nonce + opening.object.encode("utf-8", "surrogatepass")).hexdigest()
     if committed != entry.commitment or opening.kind != entry.kind or entry.kind != feed.kind:
         raise EvidenceError(f"the ledger's entry {feed.ledger_index} is about something else", hint=_HINT)
-    found = json.loads(opening.object)
+    try:
+        found = json.loads(opening.object)
+    except (ValueError, RecursionError) as error:
+        raise EvidenceError(f"the ledger's entry {feed.ledger_index} cannot be read", hint=_HINT) from error
     if not isinstance(found, dict) or found.get("fix") != feed.fix_id:
         raise EvidenceError(f"the ledger's entry {feed.ledger_index} is not about {feed.fix_id}", hint=_HINT)
     return found
+
+
+def hashes(told: Sequence[str]) -> list[bytes]:
+    """Return hashes from their hex. Raises EvidenceError where one is none: others wrote them."""
+    try:
+        return [bytes.fromhex(each) for each in told]
+    except ValueError as error:
+        raise EvidenceError("a hash of the ledger's proofs is none", hint=_HINT) from error
 
 
 def check_published(told: Published, recorded: dict[str, Any]) -> None:

@@ -46,11 +46,11 @@ class DiffLine(NamedTuple):
     text: str
 
 
-def environment() -> Environment:
-    """Return the templates, each compiled: one that is broken stops the start, not a visit."""
+def environment(package: str = "remediator.clearinghouse.pages") -> Environment:
+    """Return a package's templates, each compiled: one that is broken stops the start, not a visit."""
     # S701 is about pages without autoescape: here all of them have it.
     made = Environment(
-        loader=PackageLoader("remediator.clearinghouse.pages"),
+        loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_final,

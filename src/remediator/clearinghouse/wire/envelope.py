@@ -114,7 +114,7 @@ def head_is_signed(signed: SignedHead, key: PublicKey) -> bool:
     """Return whether the ledger's key signed the head."""
     try:
         signature = base64.b64decode(signed.signature, validate=True)
-    except binascii.Error:
+    except ValueError:
         return False
     same = signed.keyid == key.keyid == signed.head.ledger
     return same and key.verifies(signature, pae(PAYLOAD_TYPE, canonical_json(signed.head.as_json())))
