@@ -55,12 +55,8 @@ class Lookups(People):
         about = ("flaws", caller.organisation, wanted)
         after = self._cursors.open(cursor, *about)
         async with self._database.reading() as connection:
-            page = await reading.flaw_rows(connection, caller, after=after, limit=limit, **wanted)
-            found = await reading.flaw_records(connection, caller, page.items, self.ranker, self._clock())
-            if (alias := wanted.get("alias")) is not None:
-                # A name that only others gave it, in confidence, finds nothing.
-                found = [each for each in found if alias.upper() in (name.upper() for name in each.aliases)]
-            return Page(found, self._cursors.seal(page.last, *about))
+            page = await reading.flaw_page(connection, caller, self.ranker, self._clock(), after=after, limit=limit, **wanted)
+        return Page(page.items, self._cursors.seal(page.last, *about))
 
     async def fix(self, caller: Caller, fix_id: str) -> Fix:
         """Return a fix. Raises RefusedError: not-found."""

@@ -85,7 +85,30 @@ async def flaw_rows(
     rows = [dict(row) for row in (await connection.execute(query.order_by(sorting, table.id).limit(most(limit) + 1))).mappings()]
     more = len(rows) > most(limit)
     rows = rows[: most(limit)]
-    return Part(rows, (rows[-1]["rank" if order == "priority" else "updated_at"], rows[-1]["id"]) if more else None)
+    return Part(rows, place_of(rows[-1], order) if more else None)
+
+
+def place_of(flaw: Row, order: str) -> tuple[int, str]:
+    """Return where a flaw stands in a list."""
+    return flaw["rank" if order == "priority" else "updated_at"], flaw["id"]
+
+
+async def flaw_page(
+    connection: AsyncConnection, caller: Caller, ranker: Ranker, now: datetime, *, after: Sequence[Any] | None, limit: int, **wanted: Any
+) -> Part[Flaw]:
+    """Return flaws as the wire has them, each with what this caller may see of it."""
+    alias, order, found = wanted.get("alias"), wanted.get("order", "priority"), []
+    while True:
+        rows = await flaw_rows(connection, caller, after=after, limit=limit, **wanted)
+        records = await flaw_records(connection, caller, rows.items, ranker, now)
+        if alias is None:
+            return Part(records, rows.last)
+        # A name that only others gave it, in confidence, finds nothing; nor is there a page after the last that has something.
+        named = (alias.upper() in (name.upper() for name in each.aliases) for each in records)
+        found += [pair for pair, is_named in zip(zip(rows.items, records, strict=True), named, strict=True) if is_named]
+        if len(found) > most(limit) or (after := rows.last) is None:
+            shown = found[: most(limit)]
+            return Part([record for _, record in shown], place_of(shown[-1][0], order) if len(found) > len(shown) else None)
 
 
 async def flaw_records(connection: AsyncConnection, caller: Caller, rows: Sequence[Row], ranker: Ranker, now: datetime) -> list[Flaw]:
