@@ -69,7 +69,6 @@ class Store(Lookups):
         self.ledger_key = key
         self.quota_bytes = keeping.QUOTA_BYTES
         self._sought: keeping.Place | None = None
-        self._swept = -1
 
     @classmethod
     @asynccontextmanager
@@ -162,17 +161,14 @@ class Store(Lookups):
             fresh: bool = await self._writer.do(lambda batch: keeping.keep(batch, self.blobs, caller, digest, size, self.quota_bytes))
         except RefusedError as error:
             if error.code is Problem.too_many:
-                await self._writer.do(lambda batch: keeping.discard(batch, self.blobs, [digest], 0))
+                await self._writer.do(lambda batch: keeping.remove(batch, self.blobs, [digest]))
             raise
         return fresh
 
     async def sweep(self) -> None:
-        """Take away some of the blobs that no fix named in time, and of the files that nobody's row names."""
+        """Take away some of the blobs that no fix named in time."""
         self._sought = await self._writer.do(lambda batch: keeping.forget(batch, self._sought))
-        self._swept = (self._swept + 1) % 256
-        found = await asyncio.to_thread(self.blobs.kept, self._swept)
-        if found:
-            await self._writer.do(lambda batch: keeping.discard(batch, self.blobs, found))
+        await self._writer.do(lambda batch: keeping.discard(batch, self.blobs))
 
     async def bundle_path(self, caller: Caller, fix_id: str) -> Path:
         """Return where the bundle of a fix lies that the caller may see. Raises RefusedError: not-found."""
