@@ -108,6 +108,34 @@ async def test_each_reader_is_told_the_parts_that_are_marked_for_it(store: Store
     assert moved.rank >= 1_003_000 and moved.updated_at < schema.micros(clock.now - timedelta(hours=1))
 
 
+async def test_a_search_by_a_name_that_others_gave_in_confidence_finds_nothing(store: Store, joins: Joins, clock: Clock) -> None:
+    one, spy = await joins("One"), await joins("Spy")
+    for number in range(5):
+        place = {**FLAW, "aliases": [], "snippet": f"x{number}", "project": f"pkg:pypi/p{number}"}
+        until = clock.now + timedelta(days=9) if number % 2 else None
+        await one.ask(
+            Verb.submit_finding, {"flaw": {**place, "aliases": ["CVE-2026-7777"]}, "scanner": "s"}, tlp="red", embargo_until=until
+        )
+        await spy.ask(Verb.submit_finding, {"flaw": place, "scanner": "s"}, tlp="clear")
+    for order in ("time", "priority"):
+        nothing = await store.flaws(spy.caller, alias="CVE-2026-7777", limit=2, order=order)
+        assert (nothing.items, nothing.next) == ([], "")
+        assert len((await store.flaws(spy.caller, limit=5, order=order)).items) == 5
+    # Once it gave the name to one of them itself, that one is found, and no page after it is said to be there.
+    named = {**FLAW, "aliases": ["CVE-2026-7777"], "snippet": "x0", "project": "pkg:pypi/p0"}
+    await spy.ask(Verb.submit_finding, {"flaw": named, "scanner": "t"}, tlp="clear")
+    for limit in (1, 2):
+        found = await store.flaws(spy.caller, alias="cve-2026-7777", limit=limit)
+        assert ([flaw.project for flaw in found.items], found.next) == (["pkg:pypi/p0"], "")
+    seen, cursor = [], ""
+    while True:
+        page = await store.flaws(one.caller, alias="CVE-2026-7777", limit=2, cursor=cursor)
+        seen += [flaw.project for flaw in page.items]
+        if not (cursor := page.next):
+            break
+    assert sorted(seen) == [f"pkg:pypi/p{number}" for number in range(5)]
+
+
 async def test_opinions_are_told_by_their_own_mark(store: Store, joins: Joins) -> None:
     one, hospital, shop = await joins("One"), await joins("Hospital"), await joins("Shop", Tier.member)
     fix = await one.submit_fix(tlp="green")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,20 +31,6 @@ async def used(store: Store, who: Party) -> int:
     query = select(schema.organisations.c.blob_bytes).where(schema.organisations.c.id == who.id)
     async with store._database.reading() as connection:
         return int((await connection.execute(query)).scalar_one())
-
-
-def aged(store: Store, digest: str) -> None:
-    """Make a file look as if it had come two days ago."""
-    before = time.time() - 2 * 86_400
-    os.utime(store.blobs.path(digest), (before, before))
-
-
-async def sweep(store: Store) -> None:
-    """Sweep all 256 folders."""
-    for _ in range(256):
-        store._swept = (store._swept + 1) % 256
-        if found := store.blobs.kept(store._swept):
-            await store._writer.do(lambda batch, found=found: keeping.discard(batch, store.blobs, found))
 
 
 # -- bundles -----------------------------------------------------------------------------------------------------------
@@ -86,18 +71,16 @@ async def test_what_no_fix_names_is_removed_in_time_and_nothing_else(store: Stor
     again = await one.put(b"brought again")
     await one.put(b"unnamed")
     clock.forward(days=2)
-    for digest in (digest_of(b"named"), unnamed, both, again):
-        aged(store, digest)
     await store.sweep()
-    await sweep(store)
     # What came again is kept from then on; what is another's stays another's.
     assert all(store.blobs.path(each).exists() for each in (digest_of(b"named"), unnamed, both, again))
     assert await used(store, one) == len(b"named" + b"unnamed" + b"brought again")
     clock.forward(days=8)
     await store.sweep()
-    await sweep(store)
     left = {digest_of(data) for data in (b"named", b"unnamed", b"both", b"brought again") if store.blobs.path(digest_of(data)).exists()}
     assert left == {digest_of(b"named"), digest_of(b"both")}
+    async with store._database.reading() as connection:
+        assert (await connection.execute(select(schema.discarded))).all() == []
     assert await used(store, one) == 5 and await used(store, two) == 4
     assert (await store.fix(one.caller, named.id)).bundle_bytes == 5
     body = {"flaw": FLAW, "submission_id": "s-9", "patch_id": "p", "bundle": unnamed, "bundle_bytes": 7, "claimed_level": 4}
@@ -151,6 +134,27 @@ async def test_a_file_that_is_removed_as_it_arrives_is_not_called_kept(store: St
     monkeypatch.setattr(store.blobs, "put", put)
     await one.put(b"data")
     assert await used(store, one) == 4
+
+
+async def test_another_database_beside_the_same_folder_removes_nothing(
+    store: Store, joins: Joins, clock: Clock, database_url: str, tmp_path: Path
+) -> None:
+    one = await joins("One")
+    digest = await one.put(b"data")
+    clock.forward(days=30)
+    async with Store.open(f"sqlite:///{tmp_path / 'other.sqlite'}", tmp_path / "data", clock=clock) as other:
+        await other.sweep()
+    assert store.blobs.path(digest).exists()
+
+
+async def test_what_was_discarded_and_came_again_is_kept(store: Store, joins: Joins, clock: Clock) -> None:
+    one, two = await joins("One"), await joins("Two")
+    digest = await one.put(b"data")
+    clock.forward(days=8)
+    await store._writer.do(lambda batch: keeping.forget(batch, None))
+    await two.put(b"data")
+    await store.sweep()
+    assert store.blobs.path(digest).read_bytes() == b"data" and await used(store, two) == 4
 
 
 # -- receipts ----------------------------------------------------------------------------------------------------------

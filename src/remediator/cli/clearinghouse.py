@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from remediator.cli import clearinghouse_conform, json_fields
+from remediator.cli import clearinghouse_care, clearinghouse_conform, json_fields
+from remediator.cli.clearinghouse_store import data_option, database_option, in_store, told
 from remediator.cli.options import Verb, pass_session
 from remediator.cli.session import Session
 
 if TYPE_CHECKING:
     from remediator.clearinghouse.store import Store
-
-T = TypeVar("T")
-
-_data = click.option(
-    "--data", type=click.Path(file_okay=False, path_type=Path), default=Path("clearinghouse"), show_default=True, help="Its folder."
-)
-_database = click.option("--database", metavar="URL", default="sqlite", show_default=True, help="sqlite, or postgresql://USER@HOST/NAME.")
 
 
 @click.group("clearinghouse", no_args_is_help=True)
@@ -30,12 +22,19 @@ def command() -> None:
     """Run a clearinghouse: serve it, validate what is submitted, and keep its organisations, tokens and keys."""
 
 
-command.add_command(clearinghouse_conform.command)
+for _each in (
+    clearinghouse_conform.command,
+    clearinghouse_care.verify_ledger,
+    clearinghouse_care.opt_outs,
+    clearinghouse_care.requeue,
+    clearinghouse_care.stats,
+):
+    command.add_command(_each)
 
 
 @command.command("serve", cls=Verb)
-@_data
-@_database
+@data_option
+@database_option
 @click.option(
     "--listen", default="127.0.0.1:8800", show_default=True, metavar="HOST:PORT", help="Where to listen; port 0 takes a free one."
 )
@@ -88,8 +87,8 @@ def serve(
 
 
 @command.command("work", cls=Verb)
-@_data
-@_database
+@data_option
+@database_option
 @click.option("--once", is_flag=True, help="End when nothing is left to validate.")
 @click.option("--git-host", "git_hosts", multiple=True, metavar="HOST", help="A host to fetch repositories from. Repeat for several.")
 @pass_session
@@ -105,8 +104,8 @@ def work(session: Session, data: Path, database: str, once: bool, git_hosts: tup
 
 @command.command("organisation", cls=Verb, json_fields=json_fields.ORGANISATION)
 @click.argument("name", required=False)
-@_data
-@_database
+@data_option
+@database_option
 @click.option(
     "--tier", type=click.Choice(["operator", "member", "public"]), default="member", show_default=True, help="What it may be told."
 )
@@ -124,13 +123,13 @@ def organisation(session: Session, name: str | None, data: Path, database: str, 
             return [(await store.add_organisation(name, Tier(tier), contact)).as_json()]
         return [each.as_json() for each in await store.organisations()]
 
-    return _told(session, _in_store(data, database, go), json_fields.ORGANISATION)
+    return told(session, in_store(data, database, go), json_fields.ORGANISATION)
 
 
 @command.command("token", cls=Verb, json_fields=json_fields.TOKEN)
 @click.argument("organisation_id", metavar="ORGANISATION", required=False)
-@_data
-@_database
+@data_option
+@database_option
 @click.option("--scope", "scopes", multiple=True, type=click.Choice(["submit", "assess", "pull", "admin"]), help="Repeat for several.")
 @click.option("--days", type=click.IntRange(1, 3650), help="How long it lasts; for ever by default.")
 @click.option("--label", default="", help="What it is for.")
@@ -159,19 +158,19 @@ def token(
             )
         return [each._asdict() for each in await store.tokens(organisation_id and await _id(store, organisation_id))]
 
-    found = _in_store(data, database, go)
+    found = in_store(data, database, go)
     if isinstance(found, tuple):
         session.talk(f"token {found[0]}: {', '.join(scopes)}; it is shown this once")
         click.echo(found[1])
         return 0
-    return _told(session, found, json_fields.TOKEN)
+    return told(session, found, json_fields.TOKEN)
 
 
 @command.command("key", cls=Verb, json_fields=json_fields.SUBMITTER_KEY)
 @click.argument("organisation_id", metavar="ORGANISATION", required=False)
 @click.argument("line", metavar="KEY", required=False)
-@_data
-@_database
+@data_option
+@database_option
 @click.option("--days", type=click.IntRange(1, 3650), help="How long it is taken; for ever by default.")
 @click.option("--replaces", default="", metavar="ID", help="The key that it takes the place of, which is revoked.")
 @click.option("--revoke", metavar="ID", help="Revoke a key instead.")
@@ -198,14 +197,14 @@ def key(
             await store.add_key(await _id(store, organisation_id), line, not_after=until, replaces=replaces)
         return [each._asdict() for each in await store.keys(organisation_id and await _id(store, organisation_id))]
 
-    return _told(session, _in_store(data, database, go), json_fields.SUBMITTER_KEY)
+    return told(session, in_store(data, database, go), json_fields.SUBMITTER_KEY)
 
 
 @command.command("login-link", cls=Verb)
 @click.argument("organisation_id", metavar="ORGANISATION")
 @click.argument("person")
-@_data
-@_database
+@data_option
+@database_option
 @click.option("--url", default="http://127.0.0.1:8800", show_default=True, help="Where it is served.")
 @click.option(
     "--scope",
@@ -224,82 +223,8 @@ def login_link(session: Session, organisation_id: str, person: str, data: Path, 
     async def go(store: Store) -> str:
         return await store.login_link(await _id(store, organisation_id), person, [Scope(each) for each in scopes])
 
-    click.echo(f"{url.rstrip('/')}/login?link={_in_store(data, database, go)}")
+    click.echo(f"{url.rstrip('/')}/login?link={in_store(data, database, go)}")
     return 0
-
-
-@command.command("verify-ledger", cls=Verb)
-@_data
-@_database
-@pass_session
-def verify_ledger(session: Session, data: Path, database: str) -> int:
-    """Compute the whole ledger again from its objects up. Exit code 8 where anything does not fit."""
-    from remediator.errors import EvidenceError
-
-    async def go(store: Store) -> Any:
-        return await store.verify()
-
-    found = _in_store(data, database, go)
-    if found.problem:
-        raise EvidenceError(f"the ledger does not fit: {found.problem}", hint="stop serving it, and compare it with a copy")
-    session.out.print(f"{found.size} entries, root {found.root}: every entry, node and commitment fits")
-    return 0
-
-
-@command.command("opt-outs", cls=Verb, json_fields=json_fields.OPT_OUT)
-@_data
-@_database
-@click.option("--withdraw", metavar="PROJECT", help="Overrule the opt-out of a project: whoever made it makes none for it again.")
-@pass_session
-def opt_outs(session: Session, data: Path, database: str, withdraw: str | None) -> int:
-    """List the projects that want no scans, and which organisation said so. Nobody was asked for a proof of being the maintainer."""
-    from remediator.clearinghouse.store import Caller
-    from remediator.clearinghouse.wire.terms import Scope, Tier
-
-    async def go(store: Store) -> list[dict[str, Any]]:
-        if withdraw is not None:
-            await store.overrule(withdraw)
-        admin, found, cursor = Caller("", Tier.operator, frozenset((Scope.admin,))), [], ""
-        while True:
-            page = await store.opt_outs(admin, cursor, 200)
-            found += [each.as_json() for each in page.items]
-            if not (cursor := page.next):
-                return found
-
-    return _told(session, _in_store(data, database, go), json_fields.OPT_OUT)
-
-
-@command.command("requeue", cls=Verb, json_fields=json_fields.REQUEUED)
-@click.argument("fixes", nargs=-1)
-@_data
-@_database
-@click.option("--all", "everything", is_flag=True, help="Requeue all that ended as infra_error.")
-@pass_session
-def requeue(session: Session, fixes: tuple[str, ...], data: Path, database: str, everything: bool) -> int:
-    """Have FIXES validated again that ended as infra_error: the engine, the network or the validators failed, and were mended."""
-    from remediator.errors import UsageError
-
-    if bool(fixes) == everything:
-        raise UsageError("name the fixes to requeue, or --all of them", hint="remediator clearinghouse requeue --all")
-
-    async def go(store: Store) -> list[str]:
-        return await store.requeue(fixes)
-
-    return _told(session, [{"id": each} for each in _in_store(data, database, go)], json_fields.REQUEUED)
-
-
-@command.command("stats", cls=Verb, json_fields=json_fields.STATS)
-@_data
-@_database
-@pass_session
-def stats(session: Session, data: Path, database: str) -> int:
-    """Count what there is: flaws, findings, fixes by state, jobs that wait, embargoed flaws, feed and ledger entries."""
-
-    async def go(store: Store) -> dict[str, int]:
-        return await store.stats()
-
-    found = _in_store(data, database, go)
-    return _told(session, [{"name": name, "count": count} for name, count in sorted(found.items())], json_fields.STATS)
 
 
 @command.command("openapi", cls=Verb)
@@ -317,32 +242,3 @@ async def _id(store: Store, word: str) -> str:
     """Return an organisation's id, by that or by its name."""
     known = await store.organisations()
     return next((each.id for each in known if word in (each.id, each.name)), word)
-
-
-def _in_store(data: Path, database: str, work: Callable[[Store], Awaitable[T]]) -> T:
-    async def run() -> T:
-        from remediator.clearinghouse.store import Store
-
-        async with Store.open(database, data) as store:
-            return await work(store)
-
-    return asyncio.run(run())
-
-
-def _told(session: Session, rows: list[dict[str, Any]], fields: tuple[str, ...]) -> int:
-    from remediator.cli.console import safe
-    from remediator.cli.documents import print_json
-
-    shown = [{name: _plain(row[name]) for name in fields} for row in rows]
-    if session.json is not None:
-        print_json(session, shown)
-        return 0
-    for row in shown:
-        session.out.print("  ".join(safe(str(value)) for value in row.values() if value not in (None, "", False)))
-    return 0
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return " ".join(value) if isinstance(value, tuple) else value

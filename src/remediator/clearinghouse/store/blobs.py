@@ -40,12 +40,6 @@ class BlobStore:
             raise RefusedError(Problem.bad_request, "that is no digest", hint="sha256:<64 hex digits>")
         return self._folder / found[1][:2] / found[1]
 
-    def kept(self, number: int) -> list[str]:
-        """Return the digests of the blobs in one of the 256 folders, the whole ones."""
-        folder = self._folder / f"{number:02x}"
-        names = [each.name for each in folder.iterdir()] if folder.is_dir() else []
-        return [f"sha256:{name}" for name in names if _DIGEST.match(f"sha256:{name}")]
-
     async def put(self, digest: str, stream: AsyncIterator[bytes]) -> int:
         """Keep what the stream brings; return its size once it is on disk. Raises RefusedError: too-large, blob-mismatch, unavailable."""
         path = self.path(digest)

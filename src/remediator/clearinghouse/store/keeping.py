@@ -6,9 +6,7 @@ a fix that is being submitted either finds its blob, and keeps it, or is told to
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -24,7 +22,6 @@ from remediator.clearinghouse.wire.terms import UNNAMED_BLOB_SECONDS, Problem
 
 QUOTA_BYTES = 20 * 1024**3
 """Of one organisation, unless the operator says otherwise."""
-_ORPHAN_SECONDS = 86_400
 _AT_ONCE = 500
 _RETRY_SECONDS = 3600
 
@@ -86,23 +83,32 @@ async def forget(batch: Batch, after: Place | None) -> Place | None:
         people = schema.organisations.c
         less = update(schema.organisations).where(people.id == row.organisation).values(blob_bytes=people.blob_bytes - row.bytes)
         await batch.connection.execute(less)
+        left = select(table.digest).where(table.digest == row.digest).limit(1)
+        if (await batch.connection.execute(left)).scalar() is None and await batch.one(schema.discarded, digest=row.digest) is None:
+            batch.insert(schema.discarded, {"digest": row.digest})
         # A fix in this very transaction must not name what it was told of before.
         batch.blobs.pop((row.digest, row.organisation), None)
     return Place(rows[-1].at, rows[-1].digest, rows[-1].organisation) if len(rows) == _AT_ONCE else None
 
 
-async def discard(batch: Batch, blobs: BlobStore, digests: Sequence[str], older_seconds: float = _ORPHAN_SECONDS) -> int:
-    """Remove files that nobody brought, or that nobody's row names any more; return how many."""
+async def discard(batch: Batch, blobs: BlobStore) -> int:
+    """Remove files whose last row was taken away; return how many.
+
+    No file is removed for having no row: with another database beside the same folder that would be all of them.
+    """
     await batch.flush()
-    table, done = schema.blobs.c, 0
-    for start in range(0, len(digests), _AT_ONCE):
-        some = digests[start : start + _AT_ONCE]
-        known = set((await batch.connection.execute(select(table.digest).where(table.digest.in_(some)).distinct())).scalars())
-        for digest in some:
-            path = blobs.path(digest)
-            with suppress(OSError):
-                # What arrived just now has no row yet.
-                if digest not in known and time.time() - path.stat().st_mtime >= older_seconds:
-                    path.unlink()
-                    done += 1
+    table = schema.discarded.c
+    digests = list((await batch.connection.execute(select(table.digest).order_by(table.digest).limit(_AT_ONCE))).scalars())
+    done = await remove(batch, blobs, digests)
+    await batch.connection.execute(delete(schema.discarded).where(table.digest.in_(digests)))
     return done
+
+
+async def remove(batch: Batch, blobs: BlobStore, digests: Sequence[str]) -> int:
+    """Remove files that nobody's row names; return how many."""
+    table = schema.blobs.c
+    known = set((await batch.connection.execute(select(table.digest).where(table.digest.in_(digests)).distinct())).scalars())
+    fresh = [blobs.path(each) for each in digests if each not in known]
+    for path in fresh:
+        path.unlink(missing_ok=True)
+    return len(fresh)

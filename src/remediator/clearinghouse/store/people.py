@@ -1,22 +1,22 @@
-"""Organisations, their API tokens, signing keys and sessions. Secrets are shown once, and kept as hashes."""
+"""Organisations, their API tokens and signing keys. Secrets are shown once, and kept as hashes."""
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 import time
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import select
 
 from remediator.clearinghouse.store import schema
 from remediator.clearinghouse.store.batch import Batch
 from remediator.clearinghouse.store.calls import Caller, identify
 from remediator.clearinghouse.store.database import Database
 from remediator.clearinghouse.store.schema import micros, moment
+from remediator.clearinghouse.store.sessions import Sessions, hashed, known, unauthorised
 from remediator.clearinghouse.store.writer import Writer
 from remediator.clearinghouse.wire.answers import Organisation
 from remediator.clearinghouse.wire.envelope import RefusedError
@@ -26,8 +26,6 @@ from remediator.evidence.keys import PublicKey
 
 _REMEMBERED_SECONDS = 1.0
 _LONGEST_KEYID = 100
-_SHOWN = "token:"
-_LINK, _SESSION = timedelta(minutes=15), timedelta(hours=12)
 
 
 class TokenInfo(NamedTuple):
@@ -63,13 +61,11 @@ class KeyInfo(NamedTuple):
         return None
 
 
-class People:
+class People(Sessions):
     """Part of the store: who may ask, and how they are known."""
 
     def __init__(self, database: Database, writer: Writer, clock: Callable[[], datetime]) -> None:
-        self._database = database
-        self._writer = writer
-        self._clock = clock
+        super().__init__(database, writer, clock)
         self._callers: dict[str, tuple[float, Caller, int | None]] = {}
         self._keys: dict[str, tuple[float, KeyInfo | None]] = {}
 
@@ -134,8 +130,8 @@ class People:
         secret = f"rch_{token_id}_{secrets.token_urlsafe(32)}"
 
         async def work(batch: Batch) -> None:
-            await _known(batch, organisation)
-            row = {"id": token_id, "organisation": organisation, "hash": _hash(secret), "scopes": " ".join(wanted), "label": label[:300]}
+            await known(batch, organisation)
+            row = {"id": token_id, "organisation": organisation, "hash": hashed(secret), "scopes": " ".join(wanted), "label": label[:300]}
             times = {"created_at": batch.at, "expires_at": None if expires is None else micros(expires), "revoked_at": None}
             batch.insert(schema.tokens, {**row, **times})
             batch.record("token", token_id, {"id": token_id, "organisation": organisation, "scopes": wanted})
@@ -176,7 +172,7 @@ class People:
 
     async def authenticate(self, secret: str) -> Caller:
         """Return whose token it is. Raises RefusedError: unauthorised, in the same words whatever is wrong."""
-        digest, now = _hash(secret), self._clock()
+        digest, now = hashed(secret), self._clock()
         kept = self._callers.get(digest)
         if kept is not None and time.monotonic() - kept[0] < _REMEMBERED_SECONDS and (kept[2] is None or kept[2] > micros(now)):
             return kept[1]
@@ -207,7 +203,7 @@ class People:
             raise UsageError(f"the key cannot be read: {error}", hint="one line: ssh-ed25519 AAAA… [comment]") from error
 
         async def work(batch: Batch) -> None:
-            await _known(batch, organisation)
+            await known(batch, organisation)
             if await batch.one(schema.keys, keyid=key.keyid) is not None:
                 raise UsageError(f"the key {key.keyid} is registered already, or was", hint="a key is used by one organisation, once")
             if replaces and not await batch.change(
@@ -256,92 +252,6 @@ class People:
             self._keys.clear()
         self._keys[keyid] = (time.monotonic(), found)
         return found
-
-    # -- sessions ------------------------------------------------------------------------------------------------------
-
-    async def login_link(self, organisation: str, person: str, scopes: Iterable[Scope] = (Scope.pull,)) -> str:
-        """Return the secret of a link that logs in once, within 15 minutes. Raises UsageError."""
-        if person.startswith(_SHOWN):
-            raise UsageError("a person's name does not begin so")
-        return await self._secret("link", organisation, person, tuple(scopes), _LINK)
-
-    async def redeem(self, secret: str) -> str:
-        """Use up a link; return a session's secret. Raises RefusedError: unauthorised."""
-
-        async def work(batch: Batch) -> tuple[str, str, tuple[Scope, ...]]:
-            row = await batch.one(schema.sessions, hash=_hash(secret), kind="link")
-            await batch.connection.execute(delete(schema.sessions).where(schema.sessions.c.hash == _hash(secret)))
-            if row is None or row["expires_at"] <= batch.at:
-                raise unauthorised()
-            return row["organisation"], row["person"], tuple(Scope(each) for each in row["scopes"].split())
-
-        organisation, person, scopes = await self._writer.do(work)
-        return await self._secret("session", organisation, person, scopes, _SESSION)
-
-    async def begin_session(self, caller: Caller, person: str = "") -> str:
-        """Return a session's secret for whoever showed a token."""
-        # What the token may not do any more, its sessions may not either: so they remember it.
-        return await self._secret("session", caller.organisation, f"{_SHOWN}{caller.token_id}:{person}", tuple(caller.scopes), _SESSION)
-
-    async def session(self, secret: str) -> Caller:
-        """Return whose session it is. Raises RefusedError: unauthorised."""
-        sessions, organisations = schema.sessions.c, schema.organisations.c
-        query = select(schema.sessions, organisations.tier).where(
-            sessions.hash == _hash(secret),
-            sessions.kind == "session",
-            sessions.expires_at > micros(self._clock()),
-            organisations.id == sessions.organisation,
-            organisations.disabled == 0,
-        )
-        async with self._database.reading() as connection:
-            row = (await connection.execute(query)).mappings().first()
-            if row is not None and row["person"].startswith(_SHOWN):
-                holds = select(schema.tokens.c.id).where(
-                    schema.tokens.c.id == row["person"].split(":")[1],
-                    schema.tokens.c.revoked_at.is_(None),
-                    schema.tokens.c.expires_at.is_(None) | (schema.tokens.c.expires_at > micros(self._clock())),
-                )
-                row = row if (await connection.execute(holds)).scalar() is not None else None
-        if row is None:
-            raise unauthorised()
-        scopes = frozenset(Scope(each) for each in row["scopes"].split())
-        return Caller(row["organisation"], Tier(row["tier"]), scopes, f"session:{row['person']}")
-
-    async def end_session(self, secret: str) -> None:
-        """Log out."""
-
-        async def work(batch: Batch) -> None:
-            await batch.connection.execute(delete(schema.sessions).where(schema.sessions.c.hash == _hash(secret)))
-
-        await self._writer.do(work)
-
-    async def _secret(self, kind: str, organisation: str, person: str, scopes: tuple[Scope, ...], lasts: timedelta) -> str:
-        secret = secrets.token_urlsafe(32)
-
-        async def work(batch: Batch) -> None:
-            await _known(batch, organisation)
-            await batch.connection.execute(delete(schema.sessions).where(schema.sessions.c.expires_at <= batch.at))
-            row = {"hash": _hash(secret), "kind": kind, "organisation": organisation, "person": person[:300]}
-            until = micros(batch.now + lasts)
-            await batch.connection.execute(insert(schema.sessions), [{**row, "scopes": " ".join(sorted(scopes)), "expires_at": until}])
-
-        await self._writer.do(work)
-        return secret
-
-
-async def _known(batch: Batch, organisation: str) -> None:
-    row = await batch.one(schema.organisations, id=organisation)
-    if row is None or row["disabled"]:
-        raise UsageError(f"no organisation {organisation[:100]!r}", hint="remediator clearinghouse organisation list")
-
-
-def unauthorised() -> RefusedError:
-    """Return the one answer to every token that is not taken."""
-    return RefusedError(Problem.unauthorised, "this token is not known, or not any more", hint="Authorization: Bearer rch_…")
-
-
-def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _maybe(stored: int | None) -> datetime | None:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, and_, exists, or_, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from remediator.clearinghouse.store import schema, telling
 from remediator.clearinghouse.store.batch import Row
-from remediator.clearinghouse.store.calls import Caller, not_found
-from remediator.clearinghouse.store.leasing import lease_record, spelled
+from remediator.clearinghouse.store.calls import Caller
+from remediator.clearinghouse.store.leasing import spelled
 from remediator.clearinghouse.store.publishing import OUT
 from remediator.clearinghouse.store.schema import micros, moment
-from remediator.clearinghouse.wire.answers import Assessment, FeedEntry, Fix, Flaw, Lease, Priority, Published, Validation, Witness
+from remediator.clearinghouse.wire.answers import Assessment, Flaw, Priority, Witness
 from remediator.clearinghouse.wire.terms import MOST_PAGE, FixState, Tlp
 
 T = TypeVar("T")
@@ -83,10 +82,33 @@ async def flaw_rows(
         query = query.where(exists().where(schema.aliases.c.flaw_id == table.id, schema.aliases.c.alias == alias.upper()[:100]))
     if after is not None:
         query = query.where(tuple_(sorting, table.id) > tuple_(*after))
-    rows = [dict(row) for row in (await connection.execute(query.order_by(sorting, table.id).limit(_most(limit) + 1))).mappings()]
-    more = len(rows) > _most(limit)
-    rows = rows[: _most(limit)]
-    return Part(rows, (rows[-1]["rank" if order == "priority" else "updated_at"], rows[-1]["id"]) if more else None)
+    rows = [dict(row) for row in (await connection.execute(query.order_by(sorting, table.id).limit(most(limit) + 1))).mappings()]
+    more = len(rows) > most(limit)
+    rows = rows[: most(limit)]
+    return Part(rows, place_of(rows[-1], order) if more else None)
+
+
+def place_of(flaw: Row, order: str) -> tuple[int, str]:
+    """Return where a flaw stands in a list."""
+    return flaw["rank" if order == "priority" else "updated_at"], flaw["id"]
+
+
+async def flaw_page(
+    connection: AsyncConnection, caller: Caller, ranker: Ranker, now: datetime, *, after: Sequence[Any] | None, limit: int, **wanted: Any
+) -> Part[Flaw]:
+    """Return flaws as the wire has them, each with what this caller may see of it."""
+    alias, order, found = wanted.get("alias"), wanted.get("order", "priority"), []
+    while True:
+        rows = await flaw_rows(connection, caller, after=after, limit=limit, **wanted)
+        records = await flaw_records(connection, caller, rows.items, ranker, now)
+        if alias is None:
+            return Part(records, rows.last)
+        # A name that only others gave it, in confidence, finds nothing; nor is there a page after the last that has something.
+        named = (alias.upper() in (name.upper() for name in each.aliases) for each in records)
+        found += [pair for pair, is_named in zip(zip(rows.items, records, strict=True), named, strict=True) if is_named]
+        if len(found) > most(limit) or (after := rows.last) is None:
+            shown = found[: most(limit)]
+            return Part([record for _, record in shown], place_of(shown[-1][0], order) if len(found) > len(shown) else None)
 
 
 async def flaw_records(connection: AsyncConnection, caller: Caller, rows: Sequence[Row], ranker: Ranker, now: datetime) -> list[Flaw]:
@@ -154,6 +176,10 @@ def _flaw(
     return flaw.model_copy(update={"priority": ranker.priority(flaw)})
 
 
+CHECKED = ("version", "commit", "path", "line", "severity", "title", "details", "automatable", "technical_impact_total")
+"""The fields of a flaw that are checked with a fix of it, beside its lists."""
+
+
 def _told(row: Row, part: telling.Part) -> Flaw:
     doc = part.said
     lists = {name: tuple(doc[name]) for name in ("cwe", "aliases", "references")}
@@ -164,7 +190,7 @@ def _told(row: Row, part: telling.Part) -> Flaw:
         tlp=Tlp(part.tlp),
         first_seen=moment(part.first),
         updated_at=moment(part.at),
-        **{name: doc[name] for name in _CHECKED if name != "line"} | lists,
+        **{name: doc[name] for name in CHECKED if name != "line"} | lists,
     )
 
 
@@ -183,174 +209,6 @@ def _best_first(row: Row) -> tuple[Any, ...]:
     return (not proven, -(row["level"] if row["level"] is not None else -1), row["lines_changed"], row["submitted_at"], row["id"])
 
 
-async def fix_rows(
-    connection: AsyncConnection,
-    caller: Caller,
-    *,
-    ids: Sequence[str] = (),
-    after: Sequence[Any] | None = None,
-    limit: int = 50,
-    state: str | None = None,
-    flaw: str | None = None,
-) -> Part[Row]:
-    """Return rows of fixes that the caller may see."""
-    table = schema.fixes.c
-    query = select(schema.fixes).where(fix_is_visible(caller))
-    if ids:
-        query = query.where(table.id.in_(ids))
-    if state is not None:
-        query = query.where(table.state == state)
-    if flaw is not None:
-        query = query.where(table.flaw_id == flaw)
-    if after is not None:
-        query = query.where(tuple_(table.updated_at, table.id) > tuple_(*after))
-    rows = [dict(row) for row in (await connection.execute(query.order_by(table.updated_at, table.id).limit(_most(limit) + 1))).mappings()]
-    more = len(rows) > _most(limit)
-    rows = rows[: _most(limit)]
-    return Part(rows, (rows[-1]["updated_at"], rows[-1]["id"]) if more else None)
-
-
-async def fix_records(connection: AsyncConnection, caller: Caller, rows: Sequence[Row]) -> list[Fix]:
-    """Return the rows as the wire has them. Who submitted a fix is told to itself and to admins only."""
-    ids = [row["id"] for row in rows]
-    table = schema.receipts.c
-    query = select(table.fix_id, table.outcome, func.sum(table.count)).where(table.fix_id.in_(ids)).group_by(table.fix_id, table.outcome)
-    outcomes: dict[str, dict[str, int]] = defaultdict(dict)
-    for fix_id, outcome, count in await connection.execute(query):
-        outcomes[fix_id][outcome] = int(count)
-    return [
-        Fix(
-            id=row["id"],
-            flaw_id=row["flaw_id"],
-            submission_id=row["submission_id"],
-            patch_id=row["patch_id"],
-            bundle=row["bundle"],
-            bundle_bytes=row["bundle_bytes"],
-            organisation=row["organisation"] if caller.is_admin or caller.organisation == row["organisation"] else "",
-            state=FixState(row["state"]),
-            claimed_level=row["claimed_level"],
-            level=row["level"],
-            lines_changed=row["lines_changed"],
-            fixed_version=row["fixed_version"],
-            tlp=Tlp(row["tlp"]),
-            superseded_by=row["superseded_by"],
-            revoked_reason=row["revoked_reason"],
-            submitted_at=moment(row["submitted_at"]),
-            updated_at=moment(row["updated_at"]),
-            validation=_validation(caller, row["validation"]),
-            outcomes=outcomes[row["id"]],
-        )
-        for row in rows
-    ]
-
-
-def _validation(caller: Caller, stored: str | None) -> Validation | None:
-    """Return what a validator found out; which machine it was is for admins only."""
-    found = None if stored is None else Validation.from_json(stored)
-    return found if found is None or caller.is_admin else found.model_copy(update={"validator": ""})
-
-
-async def published_record(connection: AsyncConnection, caller: Caller, row: Row, ranker: Ranker, now: datetime) -> Published:
-    """Return all that is distributed about a fix. Raises RefusedError where it is not out, for this caller."""
-    if row["patch"] is None or row["published_at"] is None:
-        raise not_found()
-    flaws = await flaw_rows(connection, caller, ids=[row["flaw_id"]])
-    if not flaws.items:
-        raise not_found()
-    (flaw,) = await flaw_records(connection, caller, flaws.items, ranker, now)
-    (fix,) = await fix_records(connection, caller, [row])
-    # One document for everybody who may have it: nothing in it is under a stricter mark than the fix.
-    told = flaw.model_copy(update={**await _beside(connection, row, flaws.items[0]), **_as_checked(row)})
-    return Published(
-        fix=fix.model_copy(update={"organisation": "", "submission_id": ""}),
-        flaw=told.model_copy(update={"priority": ranker.priority(told)}),
-        patch=row["patch"],
-        published_at=moment(row["published_at"]),
-    )
-
-
-async def _beside(connection: AsyncConnection, fix: Row, flaw: Row) -> dict[str, Any]:
-    """Return what is told of the flaw beside a fix, and is not the fix's own: what everybody who may have the fix may know."""
-    marks = [tlp for tlp in telling.MARKS[: telling.MARKS.index(fix["tlp"]) + 1] if tlp != Tlp.red.value]
-    table = schema.assessments.c
-    opinions = select(schema.assessments.c.doc).where(table.subject == flaw["id"], table.tlp.in_(marks)).order_by(table.at)
-    assessed = tuple(Assessment.from_json(doc) for doc in (await connection.execute(opinions)).scalars())
-    parts = telling.parts_of(flaw, marks)
-    return {
-        "tlp": Tlp(fix["tlp"]),
-        "embargo_until": None,
-        "witnesses": (),
-        "assessments": tuple(each.model_copy(update={"organisation": ""}) for each in assessed),
-        "fixes": (fix["id"],),
-        "first_seen": moment(min([fix["submitted_at"], *(part.first for part in parts)])),
-        "updated_at": moment(max([fix["submitted_at"], *(part.at for part in parts)])),
-    }
-
-
-def _as_checked(fix: Row) -> dict[str, Any]:
-    """Return what the flaw is, as it was checked against the fix's own bundle.
-
-    The flaw's record holds whatever anybody reported who guessed one of its names: none of that is let out as what a proven fix mends.
-    """
-    doc = json.loads(fix["flaw_doc"])
-    lists = {name: tuple(doc[name]) for name in ("cwe", "aliases", "references")}
-    return {name: doc[name] for name in _CHECKED} | lists
-
-
-_CHECKED = ("version", "commit", "path", "line", "severity", "title", "details", "automatable", "technical_impact_total")
-
-
-async def feed_rows(connection: AsyncConnection, caller: Caller, cursor: int, limit: int) -> tuple[list[FeedEntry], bool]:
-    """Return the feed after a cursor, and whether there is more."""
-    table = schema.feed.c
-    query = select(schema.feed).where(table.cursor > cursor)
-    if not caller.is_admin:
-        query = query.where(or_(table.tlp.in_(caller.tlps), table.organisation == caller.organisation))
-    rows = (await connection.execute(query.order_by(table.cursor).limit(_most(limit) + 1))).all()
-    entries = [
-        FeedEntry(
-            cursor=row.cursor,
-            kind=row.kind,
-            fix_id=row.fix_id,
-            flaw_id=row.flaw_id,
-            project=row.project,
-            at=moment(row.at),
-            ledger_index=row.ledger_index,
-            level=row.level,
-            aliases=tuple(json.loads(row.aliases)),
-            withdrawn=row.kind in (FixState.revoked.value, FixState.superseded.value),
-        )
-        for row in rows[: _most(limit)]
-    ]
-    return entries, len(rows) > _most(limit)
-
-
-async def lease_rows(
-    connection: AsyncConnection, project: str | None, after: Sequence[Any] | None, limit: int, now: datetime
-) -> Part[Lease]:
-    """Return the leases that hold."""
-    table = schema.leases.c
-    query = select(schema.leases).where(table.expires_at > micros(now), table.released_at.is_(None))
-    if after is not None:
-        query = query.where(table.id > after[0])
-    if project is not None:
-        query = query.where(table.project == spelled(project))
-    rows = [dict(row) for row in (await connection.execute(query.order_by(table.id).limit(_most(limit) + 1))).mappings()]
-    shown = rows[: _most(limit)]
-    return Part([lease_record(row) for row in shown], (shown[-1]["id"],) if len(rows) > _most(limit) else None)
-
-
-async def opt_out_rows(connection: AsyncConnection, after: Sequence[Any] | None, limit: int, now: datetime) -> Part[Row]:
-    """Return rows of the opt-outs that hold."""
-    table = schema.opt_outs.c
-    query = select(schema.opt_outs).where(or_(table.until.is_(None), table.until > micros(now)))
-    if after is not None:
-        query = query.where(table.project > after[0])
-    rows = [dict(row) for row in (await connection.execute(query.order_by(table.project).limit(_most(limit) + 1))).mappings()]
-    shown = rows[: _most(limit)]
-    return Part(shown, (shown[-1]["project"],) if len(rows) > _most(limit) else None)
-
-
 async def _by_flaw(
     connection: AsyncConnection, table: Any, ids: Sequence[str], order: Any, where: ColumnElement[bool]
 ) -> dict[str, list[Row]]:
@@ -360,7 +218,8 @@ async def _by_flaw(
     return found
 
 
-def _most(limit: int) -> int:
+def most(limit: int) -> int:
+    """Return how many entries a page has at most."""
     return max(1, min(limit, MOST_PAGE))
 
 

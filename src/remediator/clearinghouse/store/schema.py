@@ -264,6 +264,7 @@ blobs = Table(
     Column("at", BigInteger, nullable=False),
     Index("blobs_by_time", "at", "digest", "organisation"),
 )
+discarded = Table("discarded", metadata, Column("digest", String(71), primary_key=True))
 ledger_entries = Table(
     "ledger_entries",
     metadata,

@@ -1,10 +1,10 @@
-"""The one door to the database: verbs change it, reads are asked on behalf of a caller."""
+"""The one door to the database: verbs change it, and what validators, the clock and the operator do."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,27 +14,18 @@ from sqlalchemy import func, select
 from remediator.clearinghouse.store import deciding, keeping, leasing, ledger, reading, schema, submitting, validating
 from remediator.clearinghouse.store.batch import Batch
 from remediator.clearinghouse.store.blobs import BlobStore
-from remediator.clearinghouse.store.calls import Call, Caller, not_found
+from remediator.clearinghouse.store.calls import Call, Caller
 from remediator.clearinghouse.store.clockwork import tick
 from remediator.clearinghouse.store.cursors import Cursors
 from remediator.clearinghouse.store.database import Database
-from remediator.clearinghouse.store.ledger import Ledger, Verified
-from remediator.clearinghouse.store.people import People
-from remediator.clearinghouse.store.reading import Page, Ranker
-from remediator.clearinghouse.store.schema import moment, utc_text
+from remediator.clearinghouse.store.ledger import Ledger
+from remediator.clearinghouse.store.lookups import Lookups
+from remediator.clearinghouse.store.schema import utc_text
 from remediator.clearinghouse.store.validating import Job
 from remediator.clearinghouse.store.writer import Writer
 from remediator.clearinghouse.wire.answers import (
     Answer,
-    FeedPage,
-    Fix,
     Flaw,
-    Lease,
-    LedgerEntry,
-    Opening,
-    OptOut,
-    Published,
-    SignedHead,
     Validation,
 )
 from remediator.clearinghouse.wire.envelope import RefusedError, opened
@@ -61,7 +52,6 @@ _PREPARES: dict[Verb, Callable[[Batch, Call], None]] = {
     Verb.submit_finding: submitting.prepare_finding,
     Verb.submit_fix: submitting.prepare_fix,
 }
-_LOOK_SECONDS = 2.0
 _SCOPES = {Verb.assess: (Scope.assess,), Verb.receipt: (Scope.pull, Scope.submit)}
 
 
@@ -70,21 +60,15 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Store(People):
+class Store(Lookups):
     """A clearinghouse's database, ledger key and bundles."""
 
     def __init__(self, database: Database, writer: Writer, book: Ledger, blobs: BlobStore, key: SigningKey, clock: Callable[[], datetime]):
-        super().__init__(database, writer, clock)
-        self._ledger = book
-        self._fed = asyncio.Event()
-        writer.on_feed = self._feed_grew
+        super().__init__(database, writer, clock, book, Cursors(key))
         self.blobs = blobs
         self.ledger_key = key
         self.quota_bytes = keeping.QUOTA_BYTES
-        self._cursors = Cursors(key)
         self._sought: keeping.Place | None = None
-        self._swept = -1
-        self.ranker = Ranker()
 
     @classmethod
     @asynccontextmanager
@@ -163,167 +147,6 @@ class Store(People):
         # A match, and nothing else: not who, not since when. Who must know asks the clearinghouse's contact.
         return call.answer("claim-check", "matched" if found else "unknown", matches={each: each in found for each in body.claims})
 
-    async def epoch(self, caller: Caller) -> dict[str, Any]:
-        """Return the key under which flaws are asked for now."""
-        caller.needs(Scope.submit)
-        async with self._database.reading() as connection:
-            row = (await connection.execute(select(schema.epochs).order_by(schema.epochs.c.number.desc()).limit(1))).mappings().one()
-        return {"epoch": row["number"], "key": bytes(row["key"]).hex(), "until": utc_text(moment(row["until"]))}
-
-    # -- reads ---------------------------------------------------------------------------------------------------------
-
-    async def flaw(self, caller: Caller, flaw_id: str) -> Flaw:
-        """Return a flaw. Raises RefusedError: not-found."""
-        async with self._database.reading() as connection:
-            # First to the end of what was joined to what: its witnesses are noted there, and there alone it may be seen or not.
-            joined = select(schema.flaws.c.merged_into)
-            while into := (await connection.execute(joined.where(schema.flaws.c.id == flaw_id))).scalar():
-                flaw_id = into
-            page = await reading.flaw_rows(connection, caller, ids=[flaw_id])
-            if not page.items:
-                raise not_found()
-            (found,) = await reading.flaw_records(connection, caller, page.items, self.ranker, self._clock())
-        return found
-
-    async def flaws(self, caller: Caller, *, cursor: str = "", limit: int = 50, **wanted: Any) -> Page[Flaw]:
-        """Return flaws: `project`, `alias`, `order` (priority, time)."""
-        about = ("flaws", caller.organisation, wanted)
-        after = self._cursors.open(cursor, *about)
-        async with self._database.reading() as connection:
-            page = await reading.flaw_rows(connection, caller, after=after, limit=limit, **wanted)
-            found = await reading.flaw_records(connection, caller, page.items, self.ranker, self._clock())
-            if (alias := wanted.get("alias")) is not None:
-                # A name that only others gave it, in confidence, finds nothing.
-                found = [each for each in found if alias.upper() in (name.upper() for name in each.aliases)]
-            return Page(found, self._cursors.seal(page.last, *about))
-
-    async def fix(self, caller: Caller, fix_id: str) -> Fix:
-        """Return a fix. Raises RefusedError: not-found."""
-        async with self._database.reading() as connection:
-            page = await reading.fix_rows(connection, caller, ids=[fix_id])
-            if not page.items:
-                raise not_found()
-            (found,) = await reading.fix_records(connection, caller, page.items)
-        return found
-
-    async def fixes(self, caller: Caller, *, cursor: str = "", limit: int = 50, **wanted: Any) -> Page[Fix]:
-        """Return fixes: `state`, `flaw`."""
-        about = ("fixes", caller.organisation, wanted)
-        after = self._cursors.open(cursor, *about)
-        async with self._database.reading() as connection:
-            page = await reading.fix_rows(connection, caller, after=after, limit=limit, **wanted)
-            return Page(await reading.fix_records(connection, caller, page.items), self._cursors.seal(page.last, *about))
-
-    async def published(self, caller: Caller, fix_id: str) -> Published:
-        """Return what is distributed about a fix, withdrawn ones too: their state says so. Raises RefusedError: not-found."""
-        async with self._database.reading() as connection:
-            page = await reading.fix_rows(connection, caller, ids=[fix_id])
-            if not page.items:
-                raise not_found()
-            return await reading.published_record(connection, caller, page.items[0], self.ranker, self._clock())
-
-    async def openings(self, caller: Caller, object_id: str) -> list[Opening]:
-        """Return what opens the ledger's entries about a flaw, finding, fix or lease that the caller may see. Raises RefusedError."""
-        async with self._database.reading() as connection:
-            if object_id.startswith("fix-"):
-                page = await reading.fix_rows(connection, caller, ids=[object_id])
-                seen = bool(page.items)
-                mine = seen and (caller.is_admin or page.items[0]["organisation"] == caller.organisation)
-            elif object_id.startswith("flaw-"):
-                rows = (await reading.flaw_rows(connection, caller, ids=[object_id])).items
-                seen = bool(rows)
-                object_id = (rows[0]["merged_into"] or object_id) if rows else object_id
-                mine = caller.is_admin
-            elif object_id.startswith("finding-"):
-                query = select(schema.witnesses.c.organisation).where(schema.witnesses.c.finding_id == object_id)
-                seen = mine = caller.is_admin or (await connection.execute(query)).scalar() == caller.organisation
-            else:
-                # Who holds a lease is for all to see; who opted out for a project is not.
-                seen = mine = caller.is_admin or object_id.startswith("lease-")
-            if not seen:
-                raise not_found()
-            # What names its submitter is opened to the submitter only; what was let out is for all who may see it.
-            public = ("published", "superseded", "revoked", "lifted")
-            return await ledger.openings(connection, object_id, public, others=mine)
-
-    async def status(self, caller: Caller, any_id: str) -> Answer:
-        """Return how far something of the caller's own has come, by its id or submission id. Raises RefusedError: not-found."""
-        table = schema.fixes.c
-        query = select(table.id).where(table.submission_id == any_id, table.organisation == caller.organisation)
-        async with self._database.reading() as connection:
-            fix_id = (await connection.execute(query)).scalar() or any_id
-            if fix_id.startswith("finding-"):
-                seen = select(schema.witnesses.c.flaw_id).where(
-                    schema.witnesses.c.finding_id == fix_id, schema.witnesses.c.organisation == caller.organisation
-                )
-                flaw_id = (await connection.execute(seen)).scalar()
-                if flaw_id is None:
-                    raise not_found()
-                return Answer(verb="status", id=fix_id, state="noted", detail={"flaw": flaw_id})
-        if fix_id.startswith("flaw-"):
-            flaw = await self.flaw(caller, fix_id)
-            return Answer(verb="status", id=flaw.id, state="embargoed" if flaw.embargoed else "open", detail={"fixes": list(flaw.fixes)})
-        fix = await self.fix(caller, fix_id)
-        detail = {"flaw": fix.flaw_id, "level": fix.level, "validation": None if fix.validation is None else fix.validation.as_json()}
-        return Answer(verb="status", id=fix.id, state=fix.state, detail=detail)
-
-    async def leases(self, caller: Caller, *, project: str | None = None, cursor: str = "", limit: int = 50) -> Page[Lease]:
-        """Return the leases that hold: everybody who takes part may see them, else they would deconflict nothing."""
-        about = ("leases", caller.organisation, project)
-        after = self._cursors.open(cursor, *about)
-        async with self._database.reading() as connection:
-            page = await reading.lease_rows(connection, project, after, limit, self._clock())
-        return Page(page.items, self._cursors.seal(page.last, *about))
-
-    async def opt_outs(self, caller: Caller, cursor: str = "", limit: int = 50) -> Page[OptOut]:
-        """Return the projects that are not to be scanned."""
-        about = ("opt-outs", caller.organisation)
-        after = self._cursors.open(cursor, *about)
-        async with self._database.reading() as connection:
-            page = await reading.opt_out_rows(connection, after, limit, self._clock())
-        items = [
-            OptOut(
-                project=row["project"],
-                contact=row["contact"],
-                reason=row["reason"],
-                until=None if row["until"] is None else moment(row["until"]),
-                organisation=row["organisation"] if caller.is_admin or row["organisation"] == caller.organisation else "",
-            )
-            for row in page.items
-        ]
-        return Page(items, self._cursors.seal(page.last, *about))
-
-    async def overrule(self, project: str) -> None:
-        """Withdraw a project's opt-out on the operator's word. Raises UsageError where none holds."""
-        spelled = leasing.spelled(project)
-        await self._writer.do(lambda batch: leasing.overrule(batch, spelled))
-
-    async def feed(self, caller: Caller, cursor: int, limit: int = 100) -> FeedPage:
-        """Return what was let out after a cursor, with the head of the ledger that it is in."""
-        caller.needs(Scope.pull)
-        async with self._database.reading() as connection:
-            head = await self._ledger.head(connection, self._clock())
-            entries, more = await reading.feed_rows(connection, caller, cursor, limit)
-            if not entries and cursor > int((await connection.execute(select(func.max(schema.feed.c.cursor)))).scalar() or 0):
-                raise RefusedError(Problem.bad_request, "cursor: the feed is not that long", hint="go on with `next` of the page before")
-        return FeedPage(entries=tuple(entries), next=entries[-1].cursor if entries else cursor, more=more, head=head)
-
-    async def wait_for_feed(self, after: int, seconds: float) -> None:
-        """Return when the feed may have grown beyond a cursor, or after the time."""
-        event, until = self._fed, asyncio.get_running_loop().time() + seconds
-        # Other processes write too, and tell us nothing: so it is also looked at now and then.
-        while (left := until - asyncio.get_running_loop().time()) > 0:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(event.wait(), min(left, _LOOK_SECONDS))
-                return
-            async with self._database.reading() as connection:
-                if int((await connection.execute(select(func.max(schema.feed.c.cursor)))).scalar() or 0) > after:
-                    return
-
-    def _feed_grew(self) -> None:
-        fed, self._fed = self._fed, asyncio.Event()
-        fed.set()
-
     # -- blobs ---------------------------------------------------------------------------------------------------------
 
     async def put_blob(self, caller: Caller, digest: str, stream: AsyncIterator[bytes]) -> bool:
@@ -338,17 +161,14 @@ class Store(People):
             fresh: bool = await self._writer.do(lambda batch: keeping.keep(batch, self.blobs, caller, digest, size, self.quota_bytes))
         except RefusedError as error:
             if error.code is Problem.too_many:
-                await self._writer.do(lambda batch: keeping.discard(batch, self.blobs, [digest], 0))
+                await self._writer.do(lambda batch: keeping.remove(batch, self.blobs, [digest]))
             raise
         return fresh
 
     async def sweep(self) -> None:
-        """Take away some of the blobs that no fix named in time, and of the files that nobody's row names."""
+        """Take away some of the blobs that no fix named in time."""
         self._sought = await self._writer.do(lambda batch: keeping.forget(batch, self._sought))
-        self._swept = (self._swept + 1) % 256
-        found = await asyncio.to_thread(self.blobs.kept, self._swept)
-        if found:
-            await self._writer.do(lambda batch: keeping.discard(batch, self.blobs, found))
+        await self._writer.do(lambda batch: keeping.discard(batch, self.blobs))
 
     async def bundle_path(self, caller: Caller, fix_id: str) -> Path:
         """Return where the bundle of a fix lies that the caller may see. Raises RefusedError: not-found."""
@@ -358,32 +178,10 @@ class Store(People):
         """Return the bundle of a fix that the caller may see, piece by piece. Raises RefusedError: not-found."""
         return _pieces(await self.bundle_path(caller, fix_id))
 
-    # -- ledger --------------------------------------------------------------------------------------------------------
-
-    async def head(self) -> SignedHead:
-        """Return the signed head of the ledger."""
-        async with self._database.reading() as connection:
-            return await self._ledger.head(connection, self._clock())
-
-    async def inclusion(self, index: int, size: int) -> list[str]:
-        """Return the proof that an entry is in the ledger of a size. Raises RefusedError."""
-        async with self._database.reading() as connection:
-            return await ledger.inclusion(connection, index, size)
-
-    async def consistency(self, first: int, second: int) -> list[str]:
-        """Return the proof that the ledger only grew. Raises RefusedError."""
-        async with self._database.reading() as connection:
-            return await ledger.consistency(connection, first, second)
-
-    async def ledger_entries(self, start: int, limit: int = 100) -> list[LedgerEntry]:
-        """Return entries, which tell nothing by themselves."""
-        async with self._database.reading() as connection:
-            return await ledger.entries(connection, start, limit)
-
-    async def verify(self) -> Verified:
-        """Compute the whole ledger again."""
-        async with self._database.reading() as connection:
-            return await ledger.verify(connection)
+    async def overrule(self, project: str) -> None:
+        """Withdraw a project's opt-out on the operator's word. Raises UsageError where none holds."""
+        spelled = leasing.spelled(project)
+        await self._writer.do(lambda batch: leasing.overrule(batch, spelled))
 
     # -- validators ----------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ def upgrade() -> None:
     op.create_index("leases_by_organisation", "leases", ["organisation", "expires_at"], unique=False)
     op.create_index("blobs_by_time", "blobs", ["at", "digest", "organisation"], unique=False)
     op.create_index(op.f("ix_opt_outs_organisation"), "opt_outs", ["organisation"], unique=False)
+    op.create_table("discarded", sa.Column("digest", sa.String(length=71), nullable=False), sa.PrimaryKeyConstraint("digest"))
     op.create_table(
         "overruled",
         sa.Column("project", sa.String(length=500), nullable=False),
@@ -35,6 +36,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Take back."""
     op.drop_table("overruled")
+    op.drop_table("discarded")
     op.drop_index(op.f("ix_opt_outs_organisation"), table_name="opt_outs")
     op.drop_index("blobs_by_time", table_name="blobs")
     op.drop_index("leases_by_organisation", table_name="leases")

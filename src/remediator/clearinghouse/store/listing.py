@@ -1,0 +1,71 @@
+"""The feed, the leases and the opt-outs: what is read as a list alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from remediator.clearinghouse.store import schema
+from remediator.clearinghouse.store.batch import Row
+from remediator.clearinghouse.store.calls import Caller
+from remediator.clearinghouse.store.leasing import lease_record, spelled
+from remediator.clearinghouse.store.reading import Part, most
+from remediator.clearinghouse.store.schema import micros, moment
+from remediator.clearinghouse.wire.answers import FeedEntry, Lease
+from remediator.clearinghouse.wire.terms import FixState
+
+
+async def feed_rows(connection: AsyncConnection, caller: Caller, cursor: int, limit: int) -> tuple[list[FeedEntry], bool]:
+    """Return the feed after a cursor, and whether there is more."""
+    table = schema.feed.c
+    query = select(schema.feed).where(table.cursor > cursor)
+    if not caller.is_admin:
+        query = query.where(or_(table.tlp.in_(caller.tlps), table.organisation == caller.organisation))
+    rows = (await connection.execute(query.order_by(table.cursor).limit(most(limit) + 1))).all()
+    entries = [
+        FeedEntry(
+            cursor=row.cursor,
+            kind=row.kind,
+            fix_id=row.fix_id,
+            flaw_id=row.flaw_id,
+            project=row.project,
+            at=moment(row.at),
+            ledger_index=row.ledger_index,
+            level=row.level,
+            aliases=tuple(json.loads(row.aliases)),
+            withdrawn=row.kind in (FixState.revoked.value, FixState.superseded.value),
+        )
+        for row in rows[: most(limit)]
+    ]
+    return entries, len(rows) > most(limit)
+
+
+async def lease_rows(
+    connection: AsyncConnection, project: str | None, after: Sequence[Any] | None, limit: int, now: datetime
+) -> Part[Lease]:
+    """Return the leases that hold."""
+    table = schema.leases.c
+    query = select(schema.leases).where(table.expires_at > micros(now), table.released_at.is_(None))
+    if after is not None:
+        query = query.where(table.id > after[0])
+    if project is not None:
+        query = query.where(table.project == spelled(project))
+    rows = [dict(row) for row in (await connection.execute(query.order_by(table.id).limit(most(limit) + 1))).mappings()]
+    shown = rows[: most(limit)]
+    return Part([lease_record(row) for row in shown], (shown[-1]["id"],) if len(rows) > most(limit) else None)
+
+
+async def opt_out_rows(connection: AsyncConnection, after: Sequence[Any] | None, limit: int, now: datetime) -> Part[Row]:
+    """Return rows of the opt-outs that hold."""
+    table = schema.opt_outs.c
+    query = select(schema.opt_outs).where(or_(table.until.is_(None), table.until > micros(now)))
+    if after is not None:
+        query = query.where(table.project > after[0])
+    rows = [dict(row) for row in (await connection.execute(query.order_by(table.project).limit(most(limit) + 1))).mappings()]
+    shown = rows[: most(limit)]
+    return Part(shown, (shown[-1]["project"],) if len(rows) > most(limit) else None)
