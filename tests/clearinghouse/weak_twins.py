@@ -12,6 +12,7 @@ from .weaknesses import (
     ForgedLeases,
     KnownBlobs,
     OldHead,
+    OneLease,
     RedForAll,
     SharedKeys,
     SpentKeys,
@@ -36,6 +37,7 @@ from .weaknesses import (
     nonces,
     none_matches,
     not_found_is,
+    one,
     one_fence,
     one_flaw_for,
     overlaps,
@@ -43,7 +45,6 @@ from .weaknesses import (
     plain_errors,
     repeats,
     rewritten,
-    same_id,
     shorter,
     spaces,
     stale,
@@ -54,7 +55,7 @@ from .weaknesses import (
 
 TWINS: dict[str, Twin] = {
     "2.1": Twin(tells("/v1", put("payload_type", value="application/json"))),
-    "2.1 limits": Twin(tells("/v1", put("limits", value={}))),
+    "2.1 limits": Twin(tells("/v1", put("limits", value={})), also=frozenset(("2.6",))),
     "2.2": Twin(no_not_modified),
     "2.2 a list": Twin(no_etag),
     "2.3": Twin(lambda p: p.telling(EMPTY, 200) if p.code == "bad-request" and p.path == "/v1/flaws" else p, also=frozenset(("10.3",))),
@@ -141,7 +142,7 @@ TWINS: dict[str, Twin] = {
     "5.17": Twin(takes("state-conflict", "/v1/submit-fix")),
     "5.18": Twin(not_found_is({"fix": {}}, "/v1/fixes/", lambda p: p.path.endswith("/published"))),
     "5.18 the claim": Twin(
-        tells("/v1/fixes/", lambda told, p: {**told, "level": told["claimed_level"]} if told.get("level", 1) is None else told)
+        tells("/v1/fixes/", lambda told, p: {**told, "level": told["claimed_level"]} if told.get("level", 1) is None else told, one)
     ),
     "5.19": Twin(takes("not-found", "/v1/revoke")),
     "5.20": Twin(answers("lift", put("state", value="lifted")), also=frozenset(("5.31",))),
@@ -152,7 +153,7 @@ TWINS: dict[str, Twin] = {
     "5.22 a word": Twin(answers("submit-finding", lambda told, p: {**told, "detail": {"flaw": told["detail"]["flaw"]}})),
     "5.23": Twin(tells("/v1/flaws/", marked)),
     "5.23 the date": Twin(tells("/v1/flaws/", ended), also=frozenset(("5.20", "5.31"))),
-    "5.24": Twin(answers("lease", same_id), also=frozenset(("5.1",))),
+    "5.24": Twin(OneLease),
     "5.25": Twin(takes("bad-request", "/v1/submit-finding", lambda p: "fencing" in p.asked and "lease_id" not in p.asked)),
     "5.26": Twin(takes("bad-request", "/v1/submit-finding", lambda p: ".." in p.flaw.get("path", ""))),
     "5.26 a link": Twin(takes("bad-request", "/v1/submit-finding", lambda p: p.flaw.get("references"))),
@@ -189,13 +190,15 @@ TWINS: dict[str, Twin] = {
     ),
     "7.4": Twin(
         lambda p: (
-            p.telling({"items": [{"id": "flaw-1"}], "next": ""}) if p.path == "/v1/flaws" and p.status == 200 and not p.json["items"] else p
+            p.telling({"items": [{"id": "flaw-1"}], "next": ""})
+            if p.method == "GET" and p.path == "/v1/flaws" and p.status == 200 and not p.json["items"]
+            else p
         )
     ),
     "7.5": Twin(Talkative),
     "7.6": Twin(RedForAll),
     "7.7": Twin(not_found_is(TAKEN, "/v1/status/conform-submission")),
-    "7.8": Twin(tells("/v1/feed", put("next", value=7))),
+    "7.8": Twin(tells("/v1/feed", put("next", value=7)), also=frozenset(("7.9",))),
     "7.8 again": Twin(
         tells(
             "/v1/feed",
@@ -243,7 +246,7 @@ TWINS: dict[str, Twin] = {
     "10.1": Twin(plain_errors),
     "10.2": Twin(lambda p: p._replace(status=307) if p.path == "/v1/flaws/" else p),
     "10.3": Twin(lambda p: p.telling({k: v for k, v in p.json.items() if k != "hint"}) if p.code == "not-found" else p),
-    "11.1": Twin(tells("/v1/fixes/", lambda told, p: {k: v for k, v in told.items() if k != "fixed_version"})),
+    "11.1": Twin(tells("/v1/fixes/", lambda told, p: {k: v for k, v in told.items() if k != "fixed_version"}, one)),
     "11.1 an opt-out": Twin(
         tells("/v1/opt-outs", lambda told, p: {**told, "items": [{k: v for k, v in e.items() if k != "until"} for e in told["items"]]})
     ),
