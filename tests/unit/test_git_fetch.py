@@ -15,9 +15,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from remediator.errors import GitError
+from remediator.contracts import Tree
+from remediator.engine.replay import OwnWay, Replayer
+from remediator.errors import GitError, UsageError
+from remediator.evidence.base import Base
+from remediator.evidence.replay import ReplayRequest
 from remediator.git import GitStore, TreeLimits
 from remediator.git_remote import fetch_commit
+from remediator.records import EvidenceLevel, Finding, Patch, Severity, Source
+from remediator.settings import load_settings
 from remediator.source import resolve
 
 
@@ -304,3 +310,60 @@ def test_dash_host_never_reaches_ssh(store: GitStore, tmp_path: Path, monkeypatc
     with contextlib.suppress(GitError):
         with_ssh.fetch("ssh://git@localhost/x", None)
     assert "git@localhost" in canary.read_text()
+
+
+# -- a folder of a repository, found again at its commit ---------------------------------------------------------------
+
+
+@pytest.fixture
+def mono(tmp_path: Path, server: Server) -> Path:
+    """A clone of a served repository with a project in a folder of it."""
+    clone = tmp_path / "mono"
+    git(tmp_path, "clone", "-q", str(tmp_path / "root/repo.git"), str(clone))
+    (clone / "services/app").mkdir(parents=True)
+    (clone / "services/app/load.py").write_text("import yaml\n")
+    git(clone, "add", "-A")
+    git(clone, "commit", "-qm", "app")
+    git(clone, "push", "-q", "origin", "main")
+    return clone
+
+
+async def found_again(source: Source, url: str, tmp_path: Path) -> Tree:
+    finding = Finding.at(rule_id="r", scanner="s", message="m", location=None, snippet="", severity=Severity.low)
+    patch = Patch.of(finding_id=finding.id, fixer="f", title="t", diff="")
+    request = ReplayRequest(source, Base(source.tree, source.commit, reason="left out"), finding, patch, b"", (), EvidenceLevel.E3, None)
+    replayer = Replayer(load_settings(state=tmp_path / "theirs"), None, print, source=url, playbook=None, own=OwnWay())  # type: ignore[arg-type]
+    return (await replayer._base(request))[1]
+
+
+@pytest.fixture
+def trusting(monkeypatch: pytest.MonkeyPatch, env: dict[str, str]) -> None:
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("GIT_SSL_CAINFO", env["SSL_CERT_FILE"])
+
+
+@pytest.mark.usefixtures("trusting")
+@pytest.mark.parametrize("below", ["services/app", ""])
+async def test_a_work_tree_or_a_folder_of_it_is_found_again_by_others(mono: Path, server: Server, tmp_path: Path, below: str) -> None:
+    source = (await resolve(str(mono / below), revision=None, folder=tmp_path / "ours", env={})).source
+    assert (source.kind, source.folder, source.revision) == ("path", below, git(mono, "rev-parse", "HEAD"))
+    tree = await found_again(source, f"{server.url}/repo.git", tmp_path)
+    assert tree.id == source.tree == git(mono, "rev-parse", f"HEAD:{below}")
+    assert tree.find("load.py" if below else "services/app/load.py") is not None
+
+
+@pytest.mark.usefixtures("trusting")
+async def test_what_was_changed_and_not_committed_is_found_nowhere_and_is_nobodys_lie(mono: Path, server: Server, tmp_path: Path) -> None:
+    (mono / "services/app/load.py").write_text("import yaml  # changed\n")
+    source = (await resolve(str(mono / "services/app"), revision=None, folder=tmp_path / "ours", env={})).source
+    with pytest.raises(UsageError, match="the bundle was made for"):
+        await found_again(source, f"{server.url}/repo.git", tmp_path)
+
+
+@pytest.mark.usefixtures("trusting")
+@pytest.mark.parametrize("folder", ["no/such", "services/app/load.py", "../..", "/etc", "services/app:x", "services/.git", ":/", "--all"])
+async def test_a_folder_that_the_commit_does_not_have_is_an_error(mono: Path, server: Server, tmp_path: Path, folder: str) -> None:
+    source = (await resolve(str(mono / "services/app"), revision=None, folder=tmp_path / "ours", env={})).source
+    with pytest.raises(GitError):
+        await found_again(source.model_copy(update={"folder": folder}), f"{server.url}/repo.git", tmp_path)
