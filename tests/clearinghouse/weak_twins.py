@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import json
 
-from .twins_kit import TAKEN, Twin, answers, hides, put, takes, tells, without
-from .weaknesses import (
-    EMPTY,
+from .forgetful import (
     FilesAreFlaws,
     ForgedLeases,
     KnownBlobs,
@@ -17,6 +15,12 @@ from .weaknesses import (
     SharedKeys,
     SpentKeys,
     Talkative,
+    one_flaw_for,
+    spaces,
+)
+from .twins_kit import TAKEN, Twin, answers, hides, put, takes, tells, without
+from .weaknesses import (
+    EMPTY,
     all_match,
     always_201,
     always_first,
@@ -39,14 +43,12 @@ from .weaknesses import (
     not_found_is,
     one,
     one_fence,
-    one_flaw_for,
     overlaps,
     path,
     plain_errors,
     repeats,
     rewritten,
     shorter,
-    spaces,
     stale,
     tests_failed,
     with_a_body,
