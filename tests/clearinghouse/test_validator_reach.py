@@ -83,6 +83,16 @@ async def test_a_folder_that_is_none_is_refused_before_anything_is_fetched(
     assert "cannot be handed over" in fix.validation.differences[0]
 
 
+async def test_a_patch_of_a_package_is_handed_out_from_no_other_place_than_it_was_proven_at(
+    store: Store, submitter: Party, tmp_path: Path
+) -> None:
+    evil = made(tmp_path / "evil", submitter.key, below="elsewhere")
+    assert evil.body["flaw"]["path"].startswith("elsewhere/")
+    sandbox = Sandbox()
+    fix = await validated(store, submitter, await submit(submitter, evil.body, evil.archive), sandbox)
+    assert (fix.state, fix.validation and fix.validation.reason, sandbox.replays) == (FixState.rejected, "bundle-refused", 0)
+
+
 def source(**facts: Any) -> Any:
     class Told:
         source = Source(kind=SourceKind.path, uri="local:app", name="app", commit="0" * 40, tree="a" * 40, **facts)

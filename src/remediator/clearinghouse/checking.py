@@ -42,6 +42,9 @@ def checked(job: Job) -> Bundle:
     bundle = examine(unpack_files(archive, "the bundle"), TrustedKeys(PublicKey.parse(line) for line in job.keys))
     if not bundle.signature.trusted:
         raise EvidenceError(f"the bundle is signed by {bundle.signature.keyid}, which is no active key of its submitter")
+    if bundle.source.folder and bundle.source.kind is SourceKind.package:
+        # It would be replayed from the package's root, and handed out as told from somewhere else.
+        raise EvidenceError("a package has no folder that was taken of it")
     patch, verdict = bundle.patch, bundle.verdict
     if patch is None or verdict is None:
         raise EvidenceError("the bundle has no patch to hand over")
