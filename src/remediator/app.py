@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -40,6 +40,10 @@ from remediator.records.verdict import Check, Verdict
 from remediator.redact import printable
 from remediator.registry import Registry
 from remediator.settings import Settings
+
+if TYPE_CHECKING:
+    from remediator.engine.replay import OwnWay
+    from remediator.recipe.hints import Hints
 
 _log = structlog.get_logger()
 
@@ -220,14 +224,25 @@ class Remediator:
         return _chosen(_wanted(report, request).findings, words, "the whole scan")
 
     async def replay(
-        self, bundle: Path, *, source: str | None = None, playbook: str | None = None, own_recipe: bool = False
+        self, bundle: Path, *, source: str | None = None, playbook: str | None = None, own: OwnWay | None = None
     ) -> ReplayReport:
         """Run a bundle's proof again and compare. Raises EvidenceError where the bundle is damaged."""
         from remediator.engine.replay import replay_bundle
 
-        chosen = {"source": source, "playbook": playbook, "own_recipe": own_recipe}
         async with telling(self._recorder, "replay") as teller:
-            return await replay_bundle(bundle, self.settings, self.registry, teller, **chosen)  # type: ignore[arg-type]
+            return await replay_bundle(bundle, self.settings, self.registry, teller, source=source, playbook=playbook, own=own)
+
+    def own_way(self, hints: Hints) -> OwnWay:
+        """Return how to replay a stranger's bundle by nothing that is its own; the settings name a reviewer, or nobody is asked."""
+        from remediator.engine.own_review import Reviewer
+        from remediator.engine.replay import OwnWay
+
+        if not (name := self.settings.validator.reviewer):
+            return OwnWay(hints)
+        # One purse for all of them: what was asked about once is not paid again. The day's limit holds for whatever strangers send.
+        purse = Purse(self.ledger, "review", run_usd=None, day_usd=self.settings.limits.day_usd)
+        asking = Asking(purse, self.model, self.settings.redactor())
+        return OwnWay(hints, Reviewer(name, asking, self.registry, self.settings.defaults_for))
 
     # -- what was done -------------------------------------------------------------------------------------------------
 

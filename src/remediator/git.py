@@ -160,6 +160,16 @@ class GitStore:
         """Return a commit's files. Raises GitError where the store has no such commit."""
         return self._tree(self.tree_of(commit), commit)
 
+    def below(self, commit: str, folder: str) -> StoredTree:
+        """Return the files of a folder of a commit, told from that folder. Raises GitError where it has no such folder."""
+        if why := objection(folder):
+            raise GitError(f"the path {printable(folder)!r} {why}")
+        output = self._git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{self.tree_of(commit)}:{folder}")
+        found = output.stdout.decode("ascii", "replace").strip()
+        if output.code or self._git.line("cat-file", "-t", _object(found)) != "tree":
+            raise GitError(f"commit {commit} has no folder {printable(folder)!r}")
+        return self._tree(found, commit)
+
     def apply(self, tree: Tree, diff: str, *, prefix: str = "") -> StoredTree:
         """Return the tree with the diff applied exactly: no offset, no fuzz, no leniency. Its names lie below `prefix`.
 

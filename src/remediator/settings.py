@@ -80,6 +80,15 @@ class ClearinghouseSettings(BaseModel):
         return checked_reference(token)
 
 
+class ValidatorSettings(BaseModel):
+    """How this machine validates what is submitted to its clearinghouse. `reviewer` is one of `models`; empty: nobody is asked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipes: dict[str, Hints] = Field(default_factory=dict)
+    reviewer: str = ""
+
+
 class Settings(BaseSettings):
     """What the operator decided. Nothing in here ever comes from a target repository.
 
@@ -116,6 +125,9 @@ class Settings(BaseSettings):
     )
     recipe: Hints = Field(default_factory=Hints, description="How to prepare and test the project, where detection needs help.")
     recipes: dict[str, Hints] = Field(default_factory=dict, description="The same, for one source (its name or URI).")
+    validator: ValidatorSettings = Field(
+        default_factory=ValidatorSettings, description="For `clearinghouse work`: recipes by project, and the model that reviews."
+    )
     concurrency: Concurrency = Field(default_factory=Concurrency)
     limits: RunLimits = Field(default_factory=RunLimits, description="What models may cost: `run_usd`, `day_usd`.")
     debug: bool = Field(default=False, description="Show tracebacks.")

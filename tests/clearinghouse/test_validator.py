@@ -98,6 +98,9 @@ def made(
     uri: str = "pkg:pypi/pyanyapi@0.6.0",
     diff: str = DIFF,
     version: str | None = None,
+    below: str = "",
+    revision: str = "",
+    body: dict[str, Any] | None = None,
 ) -> Made:
     """Make a bundle with the product's own writer."""
     place = Location(path="pyanyapi/interfaces.py", start_line=1, start_column=8, end_line=1, end_column=26)
@@ -106,9 +109,9 @@ def made(
         snippet="data = yaml.load(content)", severity=Severity.high, cwe=(502,), aliases=("CVE-2017-16616",),
     )  # fmt: skip
     patch = Patch.of(finding_id=finding.id, fixer="codemod", title="Load YAML safely", diff=diff)
-    kind = SourceKind.package if uri.startswith("pkg:") else SourceKind.git
+    kind = SourceKind.package if uri.startswith("pkg:") else SourceKind.path if uri.startswith("local:") else SourceKind.git
     version = ("0.6.0" if kind is SourceKind.package else "") if version is None else version
-    source = Source(kind=kind, uri=uri, name="pyanyapi", commit="0" * 40, tree=TREE, version=version)
+    source = Source(kind=kind, uri=uri, name="pyanyapi", commit="0" * 40, tree=TREE, version=version, folder=below, revision=revision)
     verdict = folded(recorded or checks(), patch)
     content = BundleContent(
         case_id="c-0001",
@@ -124,6 +127,8 @@ def made(
     archive = write(folder, content, key).archive.read_bytes()
     submission = Submission.identify(source, finding, patch, verdict)
     project = "pkg:pypi/pyanyapi" if kind is SourceKind.package else "github.com/stranger69/pyanyapi"
+    if body is not None:
+        return Made(archive, body)
     return Made(archive, fix_body(submission, source, finding, patch, verdict, archive, project))
 
 
@@ -447,14 +452,14 @@ async def test_what_reached_less_than_e3_honestly_is_not_let_out(store: Store, j
 def test_a_stranger_chooses_no_host_that_we_fetch_from(uri: str) -> None:
     for kind in SourceKind:
         with pytest.raises(UnfetchableError):
-            fetchable(source_of(kind, uri), Policy())
+            fetchable(source_of(kind, uri), Policy(), "pkg:pypi/x")
 
 
 @pytest.mark.parametrize(("kind", "uri"), [("package", "pkg:pypi/pyanyapi@0.6.0"), ("git", "https://github.com/a/b.git")])
 def test_where_sources_are_fetched_from(kind: str, uri: str) -> None:
-    assert fetchable(source_of(SourceKind(kind), uri), Policy()) == uri
+    assert fetchable(source_of(SourceKind(kind), uri), Policy(), "pkg:pypi/x") == uri
     with pytest.raises(UnfetchableError):
-        fetchable(source_of(SourceKind.path, uri), Policy())
+        fetchable(source_of(SourceKind.path, uri), Policy(), "pkg:pypi/x")
 
 
 def source_of(kind: SourceKind, uri: str) -> Any:

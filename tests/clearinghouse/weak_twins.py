@@ -5,10 +5,7 @@ from __future__ import annotations
 import base64
 import json
 
-from .twins_kit import TAKEN, Twin, answers, hides, put, takes, tells, without
-from .weaknesses import (
-    EMPTY,
-    Bridged,
+from .forgetful import (
     FilesAreFlaws,
     ForgedLeases,
     KnownBlobs,
@@ -18,6 +15,13 @@ from .weaknesses import (
     SharedKeys,
     SpentKeys,
     Talkative,
+    one_flaw_for,
+    spaces,
+)
+from .twins_kit import TAKEN, Twin, answers, hides, put, takes, tells, without
+from .weaknesses import (
+    EMPTY,
+    Bridged,
     all_match,
     always_201,
     always_first,
@@ -41,14 +45,12 @@ from .weaknesses import (
     not_found_is,
     one,
     one_fence,
-    one_flaw_for,
     overlaps,
     path,
     plain_errors,
     repeats,
     rewritten,
     shorter,
-    spaces,
     stale,
     tests_failed,
     with_a_body,

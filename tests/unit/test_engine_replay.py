@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from remediator.engine.replay import Replayer, replay_bundle
+from remediator.engine.replay import OwnWay, Replayer, replay_bundle
 from remediator.errors import EvidenceError, PlaybookError, UsageError
 from remediator.evidence.base import Base
 from remediator.evidence.replay import ReplayRequest
@@ -43,7 +43,7 @@ def test_whoever_judges_by_its_own_recipe_follows_no_easier_playbook_than_its_ow
     settings = load_settings(state=tmp_path, playbook=str(strict))
 
     def replayer(own: bool) -> Replayer:
-        return Replayer(settings, None, print, source=None, playbook=None, own_recipe=own)  # type: ignore[arg-type]
+        return Replayer(settings, None, print, source=None, playbook=None, own=OwnWay() if own else None)  # type: ignore[arg-type]
 
     assert replayer(own=False)._trusted(ours).scan == ours.scan
     with pytest.raises(PlaybookError):

@@ -1,123 +1,30 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
-import os
-import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
-from remediator.errors import GitError
+from remediator.contracts import Tree
+from remediator.engine.replay import OwnWay, Replayer
+from remediator.errors import GitError, UsageError
+from remediator.evidence.base import Base
+from remediator.evidence.replay import ReplayRequest
 from remediator.git import GitStore, TreeLimits
 from remediator.git_remote import fetch_commit
+from remediator.records import EvidenceLevel, Finding, Patch, Severity, Source
+from remediator.settings import load_settings
 from remediator.source import resolve
 
-
-def git(folder: Path, *args: str) -> str:
-    done = subprocess.run(
-        ["git", "-c", "user.name=u", "-c", "user.email=u@x", *args], cwd=folder, capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()
+from ..git_server import Server, git, make_certificate
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
-        .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )  # fmt: skip
-    path = tmp_path_factory.mktemp("tls") / "cert.pem"
-    plain = serialization.NoEncryption()
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + private)
-    return path
-
-
-class Server:
-    """A real git server over https: git's own http-backend behind a small front."""
-
-    def __init__(self, root: Path, certificate: Path) -> None:
-        server = self
-        self.redirects: dict[str, str] = {}
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self._answer(b"")
-
-            def do_POST(self) -> None:
-                self._answer(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-
-            def _answer(self, body: bytes) -> None:
-                parts = urlsplit(self.path)
-                for prefix, target in server.redirects.items():
-                    if parts.path.startswith(prefix):
-                        self.send_response(302)
-                        self.send_header("Location", target + self.path.removeprefix(prefix))
-                        self.send_header("Content-Length", "0")
-                        self.end_headers()
-                        return
-                if parts.path.startswith("/auth"):
-                    self.send_response(401)
-                    self.send_header("WWW-Authenticate", 'Basic realm="x"')
-                    self.send_header("Content-Length", "0")
-                    self.end_headers()
-                    return
-                self._backend(parts.path, parts.query, body)
-
-            def _backend(self, path: str, query: str, body: bytes) -> None:
-                env = {
-                    "GIT_PROJECT_ROOT": str(root), "GIT_HTTP_EXPORT_ALL": "1", "PATH_INFO": path, "QUERY_STRING": query,
-                    "REQUEST_METHOD": self.command, "CONTENT_TYPE": self.headers.get("Content-Type", ""), "REMOTE_ADDR": "127.0.0.1",
-                    "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""), "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-                    "PATH": os.environ["PATH"], "GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*",
-                    "GIT_CONFIG_KEY_1": "uploadpack.allowReachableSHA1InWant", "GIT_CONFIG_VALUE_1": "true",
-                }  # fmt: skip
-                out = subprocess.run(["git", "http-backend"], input=body, env=env, capture_output=True, check=False).stdout
-                head, _, content = out.partition(b"\r\n\r\n")
-                lines = [line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line]
-                status = next((int(value.split()[0]) for name, value in lines if name == "Status"), 200)
-                self.send_response(status)
-                for name, value in lines:
-                    if name != "Status":
-                        self.send_header(name, value)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        class Quiet(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, request: object, client_address: object) -> None:
-                pass
-
-        self.http = Quiet(("127.0.0.1", 0), Handler)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        self.http.socket = context.wrap_socket(self.http.socket, server_side=True)
-        self.url = f"https://localhost:{self.http.server_port}"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
@@ -304,3 +211,60 @@ def test_dash_host_never_reaches_ssh(store: GitStore, tmp_path: Path, monkeypatc
     with contextlib.suppress(GitError):
         with_ssh.fetch("ssh://git@localhost/x", None)
     assert "git@localhost" in canary.read_text()
+
+
+# -- a folder of a repository, found again at its commit ---------------------------------------------------------------
+
+
+@pytest.fixture
+def mono(tmp_path: Path, server: Server) -> Path:
+    """A clone of a served repository with a project in a folder of it."""
+    clone = tmp_path / "mono"
+    git(tmp_path, "clone", "-q", str(tmp_path / "root/repo.git"), str(clone))
+    (clone / "services/app").mkdir(parents=True)
+    (clone / "services/app/load.py").write_text("import yaml\n")
+    git(clone, "add", "-A")
+    git(clone, "commit", "-qm", "app")
+    git(clone, "push", "-q", "origin", "main")
+    return clone
+
+
+async def found_again(source: Source, url: str, tmp_path: Path) -> Tree:
+    finding = Finding.at(rule_id="r", scanner="s", message="m", location=None, snippet="", severity=Severity.low)
+    patch = Patch.of(finding_id=finding.id, fixer="f", title="t", diff="")
+    request = ReplayRequest(source, Base(source.tree, source.commit, reason="left out"), finding, patch, b"", (), EvidenceLevel.E3, None)
+    replayer = Replayer(load_settings(state=tmp_path / "theirs"), None, print, source=url, playbook=None, own=OwnWay())  # type: ignore[arg-type]
+    return (await replayer._base(request))[1]
+
+
+@pytest.fixture
+def trusting(monkeypatch: pytest.MonkeyPatch, env: dict[str, str]) -> None:
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("GIT_SSL_CAINFO", env["SSL_CERT_FILE"])
+
+
+@pytest.mark.usefixtures("trusting")
+@pytest.mark.parametrize("below", ["services/app", ""])
+async def test_a_work_tree_or_a_folder_of_it_is_found_again_by_others(mono: Path, server: Server, tmp_path: Path, below: str) -> None:
+    source = (await resolve(str(mono / below), revision=None, folder=tmp_path / "ours", env={})).source
+    assert (source.kind, source.folder, source.revision) == ("path", below, git(mono, "rev-parse", "HEAD"))
+    tree = await found_again(source, f"{server.url}/repo.git", tmp_path)
+    assert tree.id == source.tree == git(mono, "rev-parse", f"HEAD:{below}")
+    assert tree.find("load.py" if below else "services/app/load.py") is not None
+
+
+@pytest.mark.usefixtures("trusting")
+async def test_what_was_changed_and_not_committed_is_found_nowhere_and_is_nobodys_lie(mono: Path, server: Server, tmp_path: Path) -> None:
+    (mono / "services/app/load.py").write_text("import yaml  # changed\n")
+    source = (await resolve(str(mono / "services/app"), revision=None, folder=tmp_path / "ours", env={})).source
+    with pytest.raises(UsageError, match="the bundle was made for"):
+        await found_again(source, f"{server.url}/repo.git", tmp_path)
+
+
+@pytest.mark.usefixtures("trusting")
+@pytest.mark.parametrize("folder", ["no/such", "services/app/load.py", "../..", "/etc", "services/app:x", "services/.git", ":/", "--all"])
+async def test_a_folder_that_the_commit_does_not_have_is_an_error(mono: Path, server: Server, tmp_path: Path, folder: str) -> None:
+    source = (await resolve(str(mono / "services/app"), revision=None, folder=tmp_path / "ours", env={})).source
+    with pytest.raises(GitError):
+        await found_again(source.model_copy(update={"folder": folder}), f"{server.url}/repo.git", tmp_path)

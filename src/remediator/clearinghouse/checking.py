@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from remediator.artefacts import read_regular
-from remediator.clearinghouse.client.handing import flaw_of
+from remediator.clearinghouse.client.handing import flaw_of, handed
 from remediator.clearinghouse.store import Job
 from remediator.clearinghouse.wire.identity import project as normalised
-from remediator.errors import EvidenceError, SourceError
+from remediator.errors import EvidenceError, PatchError, SourceError
 from remediator.evidence.container import LIMITS, unpack_files
 from remediator.evidence.examine import Bundle, examine
 from remediator.evidence.keys import PublicKey, TrustedKeys
@@ -18,6 +19,8 @@ from remediator.records.record import digest_of
 from remediator.records.source import Source, SourceKind
 from remediator.records.submission import Submission
 from remediator.source.target import PackageTarget, read_target
+
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class Policy(NamedTuple):
@@ -39,10 +42,17 @@ def checked(job: Job) -> Bundle:
     bundle = examine(unpack_files(archive, "the bundle"), TrustedKeys(PublicKey.parse(line) for line in job.keys))
     if not bundle.signature.trusted:
         raise EvidenceError(f"the bundle is signed by {bundle.signature.keyid}, which is no active key of its submitter")
+    if bundle.source.folder and bundle.source.kind is SourceKind.package:
+        # It would be replayed from the package's root, and handed out as told from somewhere else.
+        raise EvidenceError("a package has no folder that was taken of it")
     patch, verdict = bundle.patch, bundle.verdict
     if patch is None or verdict is None:
         raise EvidenceError("the bundle has no patch to hand over")
-    if patch.id != job.patch_id or Submission.identify(bundle.source, bundle.finding, patch, verdict) != job.submission_id:
+    try:
+        patch_id = handed(bundle.source, patch).id
+    except PatchError as error:
+        raise EvidenceError(f"the bundle's patch cannot be handed over: {error.message}") from error
+    if patch_id != job.patch_id or Submission.identify(bundle.source, bundle.finding, patch, verdict) != job.submission_id:
         raise EvidenceError("the bundle is about another patch than was submitted")
     _agrees(job, bundle)
     return bundle
@@ -90,19 +100,27 @@ class UnfetchableError(Exception):
     """The source is nowhere where this clearinghouse may fetch it."""
 
 
-def fetchable(bundle: Bundle, policy: Policy) -> str:
-    """Return where the base is fetched from. A stranger must not choose a host of ours: only what the operator listed is asked."""
-    uri = bundle.source.uri
+def fetchable(bundle: Bundle, policy: Policy, project: str) -> str:
+    """Return where the base is fetched from. A stranger must not choose a host of ours: only what the operator listed is asked.
+
+    A work tree, or a folder of one, is looked for in the repository that was named as its project, at the commit that it stood on. That it
+    is there is shown by its tree, and by nothing that was said.
+    """
+    uri, kind = bundle.source.uri, bundle.source.kind
+    if kind is SourceKind.path:
+        if project.startswith("pkg:") or not _COMMIT.fullmatch(bundle.source.revision):
+            raise UnfetchableError("a folder is fetched by nobody else, unless it is one of a repository, at a commit of it")
+        uri, kind = f"https://{project}", SourceKind.git
     if not uri.isprintable() or " " in uri:
         # What splits an address leaves such characters out, and what fetches it may not.
         raise UnfetchableError("the source's address has characters that no address has")
-    if bundle.source.kind is SourceKind.package and uri.startswith("pkg:pypi/"):
+    if kind is SourceKind.package and uri.startswith("pkg:pypi/"):
         return uri
     try:
         parts = urlsplit(uri)
         plain = parts.scheme == "https" and not parts.username and parts.port in (None, 443)
     except ValueError as error:
         raise UnfetchableError(f"{uri[:200]} is no address") from error
-    if bundle.source.kind is SourceKind.git and plain and (parts.hostname or "") in policy.git_hosts:
+    if kind is SourceKind.git and plain and (parts.hostname or "") in policy.git_hosts:
         return uri
     raise UnfetchableError(f"{uri[:200]} is not fetched by this clearinghouse")

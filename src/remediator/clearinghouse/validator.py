@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from remediator.clearinghouse.checking import Policy, UnfetchableError, UnreadableError, checked, fetchable
+from remediator.clearinghouse.client.handing import handed
 from remediator.clearinghouse.store import Job, Store
 from remediator.clearinghouse.wire.answers import Validation
 from remediator.clearinghouse.wire.envelope import RefusedError
@@ -126,7 +127,7 @@ async def validate(job: Job, replayer: Replayer, policy: Policy) -> Found:
     """Return what is to be said of a fix. Never raises for what the submission is."""
     try:
         bundle = await asyncio.to_thread(checked, job)
-        source = fetchable(bundle, policy)
+        source = fetchable(bundle, policy, job.flaw.project)
     except EvidenceError as error:
         return _found(FixState.rejected, "bundle-refused", error.message)
     except UnreadableError as error:
@@ -159,9 +160,11 @@ async def validate(job: Job, replayer: Replayer, policy: Policy) -> Found:
 
 def judged(bundle: Bundle, report: ReplayReport) -> Found:
     """Return what a replay means. Only what this clearinghouse reached itself counts."""
-    verdict, patch = measured(report.replayed), bundle.patch
+    # Where the replay did not agree, what our reviewer thinks of the patch is beside the point.
+    review = report.review if report.agreed else None
+    verdict, patch = measured(report.replayed, review), bundle.patch
     state, reason = _decided(report, verdict)
-    level = verdict.level if report.raises is None or _hearsay(report) else report.raises
+    level = verdict.level if review is not None or report.raises is None or _hearsay(report) else report.raises
     told = Validation(
         outcome=report.outcome.value,
         reason=reason,
@@ -182,7 +185,7 @@ def judged(bundle: Bundle, report: ReplayReport) -> Found:
     )
     if state is not FixState.verified or patch is None:
         return Found(state, told)
-    return Found(state, told, patch.diff, patch.size, bundle.signature.keyid)
+    return Found(state, told, handed(bundle.source, patch).diff, patch.size, bundle.signature.keyid)
 
 
 def _hearsay(report: ReplayReport) -> bool:

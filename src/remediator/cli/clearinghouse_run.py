@@ -140,18 +140,23 @@ async def _validating(
     session: Session, store: Store, data: Path, name: str, stop: asyncio.Event, git_hosts: Sequence[str], *, once: bool = False
 ) -> int:
     from remediator.app import Remediator
+    from remediator.clearinghouse.recipes import Recipes
     from remediator.clearinghouse.validator import Policy, work
 
     policy = Policy(frozenset(each.lower() for each in git_hosts)) if git_hosts else Policy()
     # A state folder of its own: nothing that was ever submitted lies among the operator's own runs and keys.
     settings = session.settings.model_copy(update={"state": (data / "validator").absolute()})
+    recipes = Recipes.read(settings.validator.recipes)
     async with Remediator.open(settings) as app:
+        if settings.validator.reviewer:
+            # A name, key or address that is wrong is told now, and not by every fix that would end a level lower.
+            await asyncio.to_thread(app.model, settings.validator.reviewer)
 
         async def replayed(bundle: Path, source: str) -> ReplayReport:
             with tempfile.TemporaryDirectory(dir=settings.state) as folder:
                 named = Path(folder) / "bundle.tar.zst"
                 await asyncio.to_thread(os.link, bundle, named)
-                return await app.replay(named, source=source, own_recipe=True)
+                return await app.replay(named, source=source, own=app.own_way(recipes.of(source)))
 
         return await work(store, replayed, name=name, stop=stop, once=once, policy=policy)
 

@@ -60,6 +60,7 @@ REPLAY = (
     "recorded_digest",
     "replayed_digest",
     "same_recipe",
+    "review",
     "exit_code",
 )
 APPLIED = ("repository", "branch", "previous", "base", "commits", "files")

@@ -59,7 +59,7 @@ async def _climb(
             told = _NOT_AGAIN[verifier.name]
             check = Check(name=verifier.name, level=verifier.level, status=CheckStatus.not_run, reason=NOT_REPLAYED, summary=told)
         else:
-            check = await _asked(verifier, finding, patch, workspace)
+            check = await asked(verifier, finding, patch, workspace)
         checks.append(check.model_copy(update={"seconds": round(time.monotonic() - began, 3)}))
         await on_check(checks[-1])
         if check.status is CheckStatus.failed:
@@ -69,7 +69,8 @@ async def _climb(
 _NOT_AGAIN = {"reviewer": "what a model says cannot be measured again", "replayed": "a replay does not judge itself"}
 
 
-async def _asked(verifier: Verifier, finding: Finding, patch: Patch, workspace: StepWorkspace) -> Check:
+async def asked(verifier: Verifier, finding: Finding, patch: Patch, workspace: StepWorkspace) -> Check:
+    """Return what a verifier says, or that it broke."""
     # The step boundary: a verifier that breaks has proven nothing, and says so under its own name.
     try:
         return await verifier.verify(finding, patch, workspace)

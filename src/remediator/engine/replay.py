@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from remediator.artefacts import ArtefactStore
 from remediator.contracts import Tree
 from remediator.engine.judge import judge
-from remediator.engine.kit import open_kit
+from remediator.engine.kit import Kit, open_kit
+from remediator.engine.own_review import Reviewer
 from remediator.engine.project import Project
 from remediator.engine.run import identify
 from remediator.engine.telling import Teller
@@ -27,41 +29,40 @@ from remediator.records.source import SourceKind
 from remediator.records.verdict import Check, Verdict
 from remediator.registry import Registry
 from remediator.settings import Settings
-from remediator.source import Resolved, resolve
+from remediator.source import RemoteGitTarget, Resolved, read_target, resolve
+
+
+class OwnWay(NamedTuple):
+    """How a side judges that takes nothing of that from the bundle: what it knows of the project, and who reviews for it."""
+
+    hints: Hints = Hints()
+    reviewer: Reviewer | None = None
 
 
 class Replayer:
     """A judge for `evidence.replay` that works with this machine's plugins and sandbox."""
 
     def __init__(
-        self, settings: Settings, registry: Registry, teller: Teller, *, source: str | None, playbook: str | None, own_recipe: bool = False
+        self, settings: Settings, registry: Registry, teller: Teller, *, source: str | None, playbook: str | None, own: OwnWay | None = None
     ) -> None:
         self._settings = settings
         self._registry = registry
         self._teller = teller
         self._source = source
         self._playbook = playbook
-        self._own_recipe = own_recipe
+        self._own = own
         self.same_recipe = True
         """Whether the project was built and tested as the bundle says, once it was judged."""
+        self.review: Check | None = None
+        """What a reviewer of our own said, where one was asked."""
 
     async def __call__(self, request: ReplayRequest) -> Verdict:
         """Judge the patch of a bundle in fresh sandboxes."""
         playbook = self._trusted(parse_playbook(request.playbook, "playbook.yaml of the bundle"))
         check_playbook(playbook, self._registry)
         async with open_kit(playbook, self._registry, self._settings.defaults_for) as kit:
-            store, base = await self._base(request)
-            project = Project(
-                source=request.source,
-                store=store,
-                base=base,
-                kit=kit,
-                artefacts=ArtefactStore(self._settings.state / "artefacts"),
-                state=self._settings.state,
-                hints=Hints(),
-                note=self._teller.note,
-            )
-            if request.recipe is not None and not self._own_recipe:
+            project = await self._project(request, kit)
+            if request.recipe is not None and self._own is None:
                 if ":" in request.recipe.image:
                     raise EvidenceError(f"the bundle's recipe names an image of this machine: {request.recipe.image[:80]}")
                 await project.use_recipe(request.recipe)
@@ -75,14 +76,31 @@ class Replayer:
                 project, request.finding, request.patch, request.required, on_check, reproducer=request.reproducer, replaying=True
             )
             self.same_recipe = _same(request.recipe, project.recipe)
+            if self._own is not None and self._own.reviewer is not None:
+                # By our own playbook's limits: what a question may cost is not the bundle's to say.
+                limits = load_playbook(self._settings.playbook).limits
+                self.review = await self._own.reviewer.asked(project, request, verdict, limits)
             return verdict
+
+    async def _project(self, request: ReplayRequest, kit: Kit) -> Project:
+        store, base = await self._base(request)
+        return Project(
+            source=request.source,
+            store=store,
+            base=base,
+            kit=kit,
+            artefacts=ArtefactStore(self._settings.state / "artefacts"),
+            state=self._settings.state,
+            hints=self._own.hints if self._own else Hints(),
+            note=self._teller.note,
+        )
 
     def _trusted(self, recorded: Playbook) -> Playbook:
         """Return the playbook to judge by. A stranger's may run nothing on this machine that ours would not."""
         if self._playbook:
             return load_playbook(self._playbook)
         # Who judges by its own recipe judges by its own playbook too: a shipped one may ask for less than the operator's.
-        names = {self._settings.playbook} if self._own_recipe else {*playbook_names(), self._settings.playbook}
+        names = {self._settings.playbook} if self._own else {*playbook_names(), self._settings.playbook}
         known = [load_playbook(name) for name in names]
         alike = next((ours for ours in known if _judges_alike(recorded, ours)), None)
         if alike is None:
@@ -97,18 +115,24 @@ class Replayer:
         if self._source is None and request.base.included:
             return await asyncio.to_thread(self._unpacked, request)
         target = self._source or request.source.uri
-        # A package's version is part of its name, and says all.
-        revision = (request.source.revision or None) if request.source.kind is SourceKind.git else None
-        if self._own_recipe and request.source.kind is SourceKind.git:
-            resolved = await self._at_commit(target, request.source.commit, revision)
+        recorded, remote = request.source, isinstance(read_target(target), RemoteGitTarget)
+        # A work tree is looked for at the commit that it stood on; a package's version is part of its name, and says all.
+        dated = recorded.kind is SourceKind.git or (recorded.kind is SourceKind.path and remote)
+        revision = (recorded.revision or None) if dated else None
+        if self._own is not None and recorded.kind is SourceKind.git:
+            resolved = await self._at_commit(target, recorded.commit, revision)
         else:
             resolved = await self._resolved(target, revision)
-        if resolved.tree.id != request.source.tree:
-            raise EvidenceError(
-                f"{target} is tree {resolved.tree.id}, the bundle was made for {request.source.tree}",
-                hint="name the source at the recorded commit with --source",
-            )
-        return resolved.store, resolved.tree
+        tree: Tree = resolved.tree
+        if remote and recorded.folder:
+            tree = await asyncio.to_thread(resolved.store.below, resolved.source.commit, recorded.folder)
+        if tree.id == recorded.tree:
+            return resolved.store, tree
+        told = f"{target} is tree {tree.id}, the bundle was made for {recorded.tree}"
+        if recorded.kind is SourceKind.path and remote:
+            # What was changed and not committed is nobody's lie: it is only nowhere that others could fetch.
+            raise UsageError(told, hint="the folder had changes that are not in that commit, or was another repository's")
+        raise EvidenceError(told, hint="name the source at the recorded commit with --source")
 
     async def _at_commit(self, target: str, commit: str, revision: str | None) -> Resolved:
         """Return a repository at the very commit that a bundle names. Raises EvidenceError where it has none such.
@@ -148,11 +172,11 @@ async def replay_bundle(
     *,
     source: str | None = None,
     playbook: str | None = None,
-    own_recipe: bool = False,
+    own: OwnWay | None = None,
 ) -> ReplayReport:
     """Read a bundle, run its proof again, compare.
 
-    With `own_recipe` nothing of how it is judged is the bundle's: how to build and test is found out here, and the playbook must judge as
+    With `own` nothing of how it is judged is the bundle's: how to build and test is found out here, and the playbook must judge as
     the settings' one does. Raises UsageError where the path is no bundle, EvidenceError where the bundle is damaged or signed wrongly.
     """
     if not await asyncio.to_thread(is_bundle, path):
@@ -160,9 +184,9 @@ async def replay_bundle(
             f"{path} is no bundle", hint="name a case, a bundle's folder, or its .tar.zst: remediator show CASE tells where it is"
         )
     bundle = await asyncio.to_thread(read, path, TrustedKeys.load(settings.state / "keys"))
-    judged_by = Replayer(settings, registry, teller, source=source, playbook=playbook, own_recipe=own_recipe)
+    judged_by = Replayer(settings, registry, teller, source=source, playbook=playbook, own=own)
     report = await replay(bundle, judged_by, scrub=Scrubber(paths={str(settings.state): "state"}))
-    return report.model_copy(update={"same_recipe": judged_by.same_recipe})
+    return report.model_copy(update={"same_recipe": judged_by.same_recipe, "review": judged_by.review})
 
 
 def _same(recorded: Recipe | None, used: Recipe | None) -> bool:

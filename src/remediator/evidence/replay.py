@@ -23,7 +23,8 @@ __all__ = ["Difference", "Judge", "ReplayOutcome", "ReplayReport", "ReplayReques
 
 NOT_REPLAYED = "not-replayed"
 REPLAYED = "replayed"
-UNREPLAYABLE = frozenset(("reviewer", REPLAYED))
+REVIEWER = "reviewer"
+UNREPLAYABLE = frozenset((REVIEWER, REPLAYED))
 """Checks whose answer no replay can measure, a model's or its own: their reason is NOT_REPLAYED in a replay."""
 _NO_ANSWER = (CheckStatus.not_run, CheckStatus.infra_error, CheckStatus.inconclusive)
 
@@ -73,6 +74,8 @@ class ReplayReport(Record):
     replayed_digest: str = ""
     same_recipe: bool = True
     """Whether the project was built and tested as the bundle says."""
+    review: Check | None = None
+    """What a reviewer of the replaying side said, where one was asked. It is no part of the comparison."""
 
     @property
     def agreed(self) -> bool:
@@ -126,11 +129,22 @@ def taken_over(replayed: Verdict, recorded: Verdict) -> Verdict:
     return fold(checks, patch_id=replayed.patch_id, finding_id=replayed.finding_id, required=replayed.required, expected=expected)
 
 
-def measured(replayed: Verdict) -> Verdict:
-    """Return a replayed verdict without the answers that were taken over: what is left was measured here."""
-    checks = [_left_open(check) if check.name in UNREPLAYABLE else check for check in replayed.checks]
+def measured(replayed: Verdict, review: Check | None = None) -> Verdict:
+    """Return a replayed verdict without the answers that were taken over: what is left was measured here.
+
+    `review` is what our own reviewer said after the replay agreed: it stands in the place of the recorder's, and that agreement in the
+    place of the replay that was still to be done.
+    """
+    checks = [(_own(check, review) if review else _left_open(check)) if check.name in UNREPLAYABLE else check for check in replayed.checks]
     expected = [(check.name, check.level) for check in replayed.checks]
     return fold(checks, patch_id=replayed.patch_id, finding_id=replayed.finding_id, required=replayed.required, expected=expected)
+
+
+def _own(check: Check, review: Check) -> Check:
+    if check.name == REVIEWER:
+        return review.model_copy(update={"name": check.name, "level": check.level})
+    told = "it was run again here, and came to the same evidence"
+    return Check(name=check.name, level=check.level, status=CheckStatus.passed, summary=told)
 
 
 def _left_open(check: Check) -> Check:

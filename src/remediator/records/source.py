@@ -19,8 +19,9 @@ class SourceKind(StrEnum):
 class Source(Record):
     """A resolved source: what the user named, pinned to one commit in our own store.
 
-    `uri` is what a stranger needs to get the same bytes (a URL, `pkg:pypi/name@version`, or a path), `archive_digest` is
-    the published archive's digest for packages, `released` is when that version came out (dependency resolution as of then).
+    `uri` is what a stranger needs to get the same bytes (a URL, `pkg:pypi/name@version`, or a path), `folder` the part of a repository
+    that was taken, empty where that is all of it. `archive_digest` is the published archive's digest for packages, `released` is when that
+    version came out (dependency resolution as of then).
     """
 
     kind: SourceKind
@@ -29,6 +30,7 @@ class Source(Record):
     revision: str = ""
     commit: str
     tree: str
+    folder: str = ""
     version: str = ""
     archive_digest: str = ""
     released: datetime | None = None

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from remediator.source.resolve import Resolved, reopen, resolve
-from remediator.source.target import rooted
+from remediator.source.target import RemoteGitTarget, read_target, rooted
 
-__all__ = ["Resolved", "reopen", "resolve", "rooted"]
+__all__ = ["RemoteGitTarget", "Resolved", "read_target", "reopen", "resolve", "rooted"]

@@ -29,6 +29,8 @@ class Imported(NamedTuple):
     commit: str
     revision: str
     notes: tuple[str, ...]
+    below: str = ""
+    """The part of the repository that it is; empty is all of it."""
 
 
 class _Notes:
@@ -92,7 +94,7 @@ def _work_tree(folder: Path, store: GitStore, layout: Layout, tracked: list[Trac
     _note_untracked(store, layout, prefix, notes)
     if prefix:
         notes.lines.append(f"only the folder {printable(prefix)} of the repository is taken")
-        return Imported(commit, head.commit, notes.all())
+        return Imported(commit, head.commit, notes.all(), prefix.rstrip("/"))
     return Imported(_on_head(store, layout, head, commit, notes), head.commit, notes.all())
 
 

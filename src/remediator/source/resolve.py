@@ -87,6 +87,7 @@ def _folder(wanted: FolderTarget, folder: Path) -> Resolved:
             revision=imported.revision,
             commit=imported.commit,
             tree=store.tree_of(imported.commit),
+            folder=imported.below,
             notes=imported.notes,
         ),
     )

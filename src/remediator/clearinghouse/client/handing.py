@@ -10,6 +10,7 @@ from remediator.clearinghouse.client.outbox import Item, Outbox, idempotency_key
 from remediator.clearinghouse.wire.identity import project as normalised
 from remediator.clearinghouse.wire.terms import Tlp, Verb
 from remediator.clearinghouse.wire.verbs import FixBody
+from remediator.diff.rooted import rooted
 from remediator.errors import UsageError
 from remediator.evidence.examine import Bundle
 from remediator.records.finding import Finding
@@ -46,7 +47,7 @@ def flaw_of(source: Source, finding: Finding, project: str) -> dict[str, Any]:
         "project": project,
         "version": source.version[:500],
         "commit": source.commit if source.kind is SourceKind.git else "",
-        "path": _clean(finding.path)[:4096],
+        "path": _clean(f"{source.folder}/{finding.path}" if source.folder and finding.path else finding.path)[:4096],
         "cwe": sorted({cwe for cwe in finding.cwe if 0 < cwe < 100_000})[:20],
         "snippet": _clean(finding.snippet)[:20_000],
         "aliases": sorted(set(aliases))[:50],
@@ -58,6 +59,11 @@ def flaw_of(source: Source, finding: Finding, project: str) -> dict[str, Any]:
     }
 
 
+def handed(source: Source, patch: Patch) -> Patch:
+    """Return the patch as others apply it: from the root of the repository, also where only a folder of it was taken. Raises PatchError."""
+    return Patch.of(finding_id=patch.finding_id, fixer=patch.fixer, title=patch.title, diff=rooted(patch.diff, source.folder))
+
+
 def fix_body(
     submission_id: str, source: Source, finding: Finding, patch: Patch, verdict: Verdict, archive: bytes, project: str
 ) -> dict[str, Any]:
@@ -66,7 +72,7 @@ def fix_body(
     body = {
         "flaw": flaw_of(source, finding, project),
         "submission_id": submission_id,
-        "patch_id": patch.id,
+        "patch_id": handed(source, patch).id,
         "bundle": digest_of(archive),
         "bundle_bytes": len(archive),
         "claimed_level": level,
