@@ -14,6 +14,7 @@ from remediator.clearinghouse.store import schema
 from remediator.clearinghouse.store.batch import Row
 from remediator.clearinghouse.store.calls import Caller
 from remediator.clearinghouse.store.leasing import lease_record, spelled
+from remediator.clearinghouse.store.paging import Way, first_rows
 from remediator.clearinghouse.store.reading import Part, most
 from remediator.clearinghouse.store.schema import micros, moment
 from remediator.clearinghouse.wire.answers import FeedEntry, Lease
@@ -23,10 +24,13 @@ from remediator.clearinghouse.wire.terms import FixState
 async def feed_rows(connection: AsyncConnection, caller: Caller, cursor: int, limit: int) -> tuple[list[FeedEntry], bool]:
     """Return the feed after a cursor, and whether there is more."""
     table = schema.feed.c
-    query = select(schema.feed).where(table.cursor > cursor)
-    if not caller.is_admin:
-        query = query.where(or_(table.tlp.in_(caller.tlps), table.organisation == caller.organisation))
-    rows = (await connection.execute(query.order_by(table.cursor).limit(most(limit) + 1))).all()
+    after = table.cursor > cursor
+    if caller.is_admin:
+        query = select(schema.feed).where(after).order_by(table.cursor).limit(most(limit) + 1)
+    else:
+        ways = [*(Way(table.tlp == tlp) for tlp in caller.tlps), Way(table.organisation == caller.organisation)]
+        query = first_rows(schema.feed, "cursor", ("cursor",), ways, [after], most(limit) + 1)
+    rows = (await connection.execute(query)).all()
     entries = [
         FeedEntry(
             cursor=row.cursor,

@@ -7,19 +7,22 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from remediator.clearinghouse.store import schema, telling
 from remediator.clearinghouse.store.batch import Row
 from remediator.clearinghouse.store.calls import Caller
 from remediator.clearinghouse.store.leasing import spelled
+from remediator.clearinghouse.store.paging import Condition, Way, first_rows
 from remediator.clearinghouse.store.publishing import OUT
 from remediator.clearinghouse.store.schema import micros, moment
 from remediator.clearinghouse.wire.answers import Assessment, Flaw, Priority, Witness
 from remediator.clearinghouse.wire.terms import MOST_PAGE, FixState, Tlp
 
 T = TypeVar("T")
+_FEW = 5_000
+"""So many reports of one's own are sorted sooner than they are met with on the way along everybody's."""
 
 
 class Page(NamedTuple, Generic[T]):
@@ -60,6 +63,17 @@ class Ranker(NamedTuple):
     priority: Callable[[Flaw], Priority | None] = lambda _flaw: None
 
 
+async def _ways(connection: AsyncConnection, caller: Caller) -> list[Way]:
+    """Return the ways in which the caller may see flaws: `flaw_is_visible`, part by part."""
+    table, seen = schema.flaws.c, schema.witnesses.c
+    if caller.is_admin:
+        return [Way(and_(table.embargoed == held, table.tlp == tlp.value)) for held in (0, 1) for tlp in Tlp]
+    own = select(seen.flaw_id).where(seen.organisation == caller.organisation)
+    count = select(func.count()).select_from(own.limit(_FEW + 1).subquery())
+    few = (await connection.execute(count)).scalar_one() <= _FEW
+    return [*(Way(and_(table.embargoed == 0, table.tlp == tlp)) for tlp in caller.tlps), Way(table.id.in_(own), few)]
+
+
 async def flaw_rows(
     connection: AsyncConnection,
     caller: Caller,
@@ -72,17 +86,20 @@ async def flaw_rows(
     order: str = "priority",
 ) -> Part[Row]:
     """Return rows of flaws that the caller may see."""
-    table = schema.flaws.c
-    sorting = table.rank if order == "priority" else table.updated_at
-    query = select(schema.flaws).where(flaw_is_visible(caller))
-    query = query.where(table.id.in_(ids)) if ids else query.where(table.merged_into == "")
+    table, column = schema.flaws.c, "rank" if order == "priority" else "updated_at"
+    also: list[Condition] = [table.id.in_(ids) if ids else table.merged_into == ""]
     if project is not None:
-        query = query.where(table.project == spelled(project))
+        also.append(table.project == spelled(project))
     if alias is not None:
-        query = query.where(exists().where(schema.aliases.c.flaw_id == table.id, schema.aliases.c.alias == alias.upper()[:100]))
+        also.append(table.id.in_(select(schema.aliases.c.flaw_id).where(schema.aliases.c.alias == alias.upper()[:100])))
     if after is not None:
-        query = query.where(tuple_(sorting, table.id) > tuple_(*after))
-    rows = [dict(row) for row in (await connection.execute(query.order_by(sorting, table.id).limit(most(limit) + 1))).mappings()]
+        also.append(tuple_(table[column], table.id) > tuple_(*after))
+    if ids or project is not None or alias is not None:
+        # They are few anyway: each of them is looked at.
+        query = select(schema.flaws).where(flaw_is_visible(caller), *also).order_by(table[column], table.id).limit(most(limit) + 1)
+    else:
+        query = first_rows(schema.flaws, "id", (column, "id"), await _ways(connection, caller), also, most(limit) + 1)
+    rows = [dict(row) for row in (await connection.execute(query)).mappings()]
     more = len(rows) > most(limit)
     rows = rows[: most(limit)]
     return Part(rows, place_of(rows[-1], order) if more else None)

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import and_, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from remediator.clearinghouse.store import schema, telling
 from remediator.clearinghouse.store.batch import Row
 from remediator.clearinghouse.store.calls import Caller, not_found
+from remediator.clearinghouse.store.paging import Condition, Way, first_rows
+from remediator.clearinghouse.store.publishing import OUT
 from remediator.clearinghouse.store.reading import CHECKED, Part, Ranker, fix_is_visible, flaw_records, flaw_rows, most
 from remediator.clearinghouse.store.schema import moment
 from remediator.clearinghouse.wire.answers import Assessment, Fix, Published, Validation
@@ -32,19 +34,37 @@ async def fix_rows(
 ) -> Part[Row]:
     """Return rows of fixes that the caller may see."""
     table = schema.fixes.c
-    query = select(schema.fixes).where(fix_is_visible(caller))
+    also: list[Condition] = []
     if ids:
-        query = query.where(table.id.in_(ids))
-    if state is not None:
-        query = query.where(table.state == state)
+        also.append(table.id.in_(ids))
     if flaw is not None:
-        query = query.where(table.flaw_id == flaw)
+        also.append(table.flaw_id == flaw)
     if after is not None:
-        query = query.where(tuple_(table.updated_at, table.id) > tuple_(*after))
-    rows = [dict(row) for row in (await connection.execute(query.order_by(table.updated_at, table.id).limit(most(limit) + 1))).mappings()]
+        also.append(tuple_(table.updated_at, table.id) > tuple_(*after))
+    if ids or flaw is not None:
+        # They are few anyway: each of them is looked at.
+        also += [fix_is_visible(caller), *([] if state is None else [table.state == state])]
+        query = select(schema.fixes).where(*also).order_by(table.updated_at, table.id).limit(most(limit) + 1)
+    else:
+        query = first_rows(schema.fixes, "id", ("updated_at", "id"), _ways(caller, state), also, most(limit) + 1)
+    rows = [dict(row) for row in (await connection.execute(query)).mappings()]
     more = len(rows) > most(limit)
     rows = rows[: most(limit)]
     return Part(rows, (rows[-1]["updated_at"], rows[-1]["id"]) if more else None)
+
+
+def _ways(caller: Caller, state: str | None) -> list[Way]:
+    """Return the ways in which the caller may see fixes of a state, or of all: `fix_is_visible`, part by part."""
+    table, states = schema.fixes.c, tuple(FixState) if state is None else (FixState(state),)
+    if caller.is_admin:
+        return [Way(table.state == each.value) for each in states]
+    out = [
+        Way(and_(table.tlp == tlp, table.state == each.value, table.published_at.is_not(None)))
+        for tlp in caller.tlps
+        for each in states
+        if each.value in OUT
+    ]
+    return [*out, *(Way(and_(table.organisation == caller.organisation, table.state == each.value)) for each in states)]
 
 
 async def fix_records(connection: AsyncConnection, caller: Caller, rows: Sequence[Row]) -> list[Fix]:

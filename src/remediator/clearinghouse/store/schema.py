@@ -95,8 +95,8 @@ flaws = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("merged_into", String(100), nullable=False),
     Column("rank", BigInteger, nullable=False),
-    Index("flaws_by_rank", "merged_into", "rank", "id"),
-    Index("flaws_by_time", "merged_into", "updated_at", "id"),
+    Index("flaws_by_rank", "merged_into", "embargoed", "tlp", "rank", "id"),
+    Index("flaws_by_time", "merged_into", "embargoed", "tlp", "updated_at", "id"),
     Index("flaws_by_embargo", "embargoed", "embargo_until"),
 )
 prints = Table(
@@ -131,7 +131,7 @@ fixes = Table(
     metadata,
     Column("id", String(100), primary_key=True),
     Column("flaw_id", String(100), nullable=False, index=True),
-    Column("organisation", String(100), nullable=False, index=True),
+    Column("organisation", String(100), nullable=False),
     Column("submission_id", String(100), nullable=False, index=True),
     Column("patch_id", String(100), nullable=False),
     Column("bundle", String(71), nullable=False, index=True),
@@ -151,6 +151,8 @@ fixes = Table(
     Column("published_at", BigInteger),
     Column("patch", Text),
     Column("validation", Text),
+    Index("fixes_by_organisation", "organisation", "state", "updated_at", "id"),
+    Index("fixes_by_tlp", "tlp", "state", "updated_at", "id"),
     Index("fixes_by_state", "state", "updated_at", "id"),
     Index("fixes_held", "held_until", postgresql_where=text("held_until IS NOT NULL"), sqlite_where=text("held_until IS NOT NULL")),
 )
