@@ -40,6 +40,8 @@ command.add_command(clearinghouse_conform.command)
     "--listen", default="127.0.0.1:8800", show_default=True, metavar="HOST:PORT", help="Where to listen; port 0 takes a free one."
 )
 @click.option("--host", "hosts", multiple=True, metavar="NAME", help="A name that clients use for it. Repeat for several.")
+@click.option("--trusted-proxy", "proxies", multiple=True, metavar="ADDRESS",
+              help="A proxy whose X-Forwarded-For is believed. Repeat for several.")  # fmt: skip
 @click.option("--validators", type=click.IntRange(0, 64), default=1, show_default=True, help="How many validate in this process.")
 @click.option("--git-host", "git_hosts", multiple=True, metavar="HOST", help="A host to fetch repositories from. Repeat for several.")
 @click.option(
@@ -56,6 +58,7 @@ def serve(
     database: str,
     listen: str,
     hosts: tuple[str, ...],
+    proxies: tuple[str, ...],
     validators: int,
     git_hosts: tuple[str, ...],
     feeds: Path | None,
@@ -74,6 +77,7 @@ def serve(
         database,
         listen=listen,
         hosts=hosts,
+        proxies=proxies,
         validators=validators,
         git_hosts=git_hosts,
         feeds=feeds,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import signal
 import socket
@@ -33,6 +34,7 @@ def served(
     *,
     listen: str,
     hosts: Sequence[str],
+    proxies: Sequence[str],
     validators: int,
     git_hosts: Sequence[str],
     feeds: Path | None,
@@ -41,6 +43,7 @@ def served(
 ) -> int:
     """Serve until a signal comes; return the exit code."""
     host, port = _address(listen)
+    trusted = frozenset(_proxy(each) for each in proxies)
     tls = _tls(certificate, private_key)
     if tls is None and host not in ("127.0.0.1", "::1", "localhost"):
         raise UsageError(
@@ -57,7 +60,7 @@ def served(
 
         stop = _stopped_by_signal()
         config = ServerConfig()
-        config = config._replace(hosts=config.hosts | {each.lower() for each in hosts})
+        config = config._replace(hosts=config.hosts | {each.lower() for each in hosts}, trusted_proxies=trusted)
         async with Store.open(database, data) as store:
             app = make_app(store, config)
             mount(app, store, config)
@@ -168,6 +171,15 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
+def _proxy(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise UsageError(
+            f"--trusted-proxy {text[:100]}: not an IP address", hint="the one that the proxy's connections come from"
+        ) from None
+
+
 def _tls(certificate: Path | None, private_key: Path | None) -> ssl.SSLContext | None:
     if certificate is None and private_key is None:
         return None
@@ -175,10 +187,23 @@ def _tls(certificate: Path | None, private_key: Path | None) -> ssl.SSLContext |
         raise UsageError("--certificate and --private-key belong together")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        context.load_cert_chain(certificate, private_key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"the certificate cannot be used: {error}", hint="a PEM chain and its PEM key") from error
+        context.load_cert_chain(certificate, private_key, password=_not_asked)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"the certificate cannot be used: {_reason(error)}",
+            hint="--certificate: a PEM chain; --private-key: its PEM key, not encrypted",
+        ) from error
     return context
+
+
+def _not_asked() -> str:
+    # OpenSSL would ask the terminal, and a service would stand there.
+    raise ValueError("the private key is encrypted")
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+    return str(reason).lower().replace("_", " ")
 
 
 def _shown_logs(session: Session) -> None:
