@@ -22,7 +22,11 @@ from remediator.errors import StateError
 
 _START_SECONDS = 60.0
 UNHINDERED = ServerConfig(
-    requests_per_second=1e6, requests_burst=1_000_000, address_requests_per_second=1e6, address_requests_burst=1_000_000, connections=8000
+    requests_per_second=1e6,
+    requests_burst=1_000_000,
+    address_requests_per_second=1e6,
+    address_requests_burst=1_000_000,
+    connections_per_second=1e6,
 )
 """What one client on one machine needs to put a server under the load of many: all limits but those on how often one may ask."""
 

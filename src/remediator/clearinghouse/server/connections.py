@@ -13,10 +13,10 @@ from typing import Any, Protocol
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from remediator.clearinghouse.server.accepting import Acceptor, Greeting
 from remediator.clearinghouse.server.config import ServerConfig
 from remediator.clearinghouse.server.problems import of_status, problem
 from remediator.clearinghouse.server.rates import address_name
-from remediator.clearinghouse.server.tls import Greeting, TlsServer
 
 _FILES_KEPT_BACK = 128
 _SWEEP_SECONDS = 0.5
@@ -55,6 +55,10 @@ class Guard:
     def held(self) -> int:
         """Return how many are open."""
         return len(self._open)
+
+    def is_crowded_by(self, address: str) -> bool:
+        """Return whether all places are taken, and this address has its share of them or more."""
+        return self.held >= self.most and len(self._of_address.get(address, ())) * len(self._of_address) >= self.most
 
     def admit(self, connection: Held) -> bool:
         """Take a connection in, or return False. Where all places are taken, the one that asked for nothing longest has to go.
@@ -190,11 +194,11 @@ class GuardedSite(web.BaseSite):
     """A listening address whose connections are guarded."""
 
     def __init__(self, runner: web.AppRunner, guard: Guard, host: str, port: int, ssl_context: ssl.SSLContext | None = None) -> None:
-        super().__init__(runner, ssl_context=ssl_context, backlog=1024)
+        super().__init__(runner, ssl_context=ssl_context, backlog=4096)
         self._guard = guard
         self._host = host
         self._port = port
-        self._tls: TlsServer | None = None
+        self._acceptor: Acceptor | None = None
 
     @property
     def name(self) -> str:
@@ -209,7 +213,7 @@ class GuardedSite(web.BaseSite):
         manager = self._runner.server
         assert manager is not None
 
-        def connection(greeting: Greeting | None = None) -> GuardedHandler:
+        def connection(greeting: Greeting | None) -> GuardedHandler:
             return GuardedHandler(
                 self._guard,
                 manager,
@@ -221,20 +225,17 @@ class GuardedSite(web.BaseSite):
                 max_headers=64,
             )
 
-        if self._ssl_context is None:
-            server = await loop.create_server(connection, self._host, self._port, backlog=self._backlog)
-            self._server, self._port = server, server.sockets[0].getsockname()[1]
-            return
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         listener = socket.create_server((self._host, self._port), family=family, backlog=self._backlog)
         listener.setblocking(False)
-        self._tls = TlsServer(listener, self._ssl_context, self._guard, connection)
-        self._port = self._tls.port
+        self._port = listener.getsockname()[1]
+        self._acceptor = Acceptor(listener, self._ssl_context, self._guard, connection)
+        self._acceptor.start()
 
     async def stop(self) -> None:
         """Listen no more; what is connected goes on."""
-        if self._tls is not None:
-            await self._tls.close()
+        if self._acceptor is not None:
+            await self._acceptor.close()
         await super().stop()
 
 
