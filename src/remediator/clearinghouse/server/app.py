@@ -15,6 +15,7 @@ from aiohttp import web
 from remediator.clearinghouse.server.access import address_of, caller_of, check_body, check_host, check_origin, check_scope
 from remediator.clearinghouse.server.answering import carry_headers
 from remediator.clearinghouse.server.asked import DESK, Asked, Desk
+from remediator.clearinghouse.server.clock_watch import ClockWatch
 from remediator.clearinghouse.server.config import ServerConfig
 from remediator.clearinghouse.server.connections import Guard, GuardedHandler, GuardedSite
 from remediator.clearinghouse.server.log import CALLER, ROUTE, STARTED, noted, route_of
@@ -141,8 +142,20 @@ async def _clockwork(app: web.Application) -> None:
 
 
 async def _ticked(desk: Desk) -> None:
+    watch, held = ClockWatch(lambda: desk.store.now), False
     while True:
         await asyncio.sleep(desk.config.tick_seconds)
+        if watch.is_ahead():
+            # What is let out cannot be taken back, and what is held back a little longer can still be let out.
+            if not held:
+                _log.error(
+                    "clock_jumped",
+                    seconds=round(watch.ahead_seconds()),
+                    hint="no embargo ends until it is set right, or the server restarted",
+                )
+            held = True
+            continue
+        held = False
         try:
             await desk.store.tick()
         except Exception as error:
