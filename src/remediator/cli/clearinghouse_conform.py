@@ -38,7 +38,7 @@ def command(
     pull_token: str | None,
     read_only: bool,
 ) -> int:
-    """Ask the clearinghouse at URL whether it keeps the numbered statements of the protocol (docs/reference/protocol.md, section 11).
+    """Ask the clearinghouse at URL whether it keeps the numbered statements of the protocol (docs/reference/protocol.md, section 12).
 
     Needs tokens (submit, assess, pull) and registered keys of two organisations made for this: leases, flaws and fixes named conform-… stay
     there. Exit code 0 where every statement holds, 1 where one does not, 3 where none is broken but some were not run.

@@ -15,6 +15,7 @@ import secrets
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,6 +37,7 @@ class PublicKey(NamedTuple):
     raw: bytes
 
     @classmethod
+    @lru_cache(maxsize=1024)
     def parse(cls, line: str) -> PublicKey:
         """Read `ssh-ed25519 <base64> [comment]`. Raises ValueError."""
         words = line.split()

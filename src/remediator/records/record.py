@@ -11,6 +11,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict
 
 _DEEPEST, _LONGEST_BITS = 64, 64
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 class Record(BaseModel):
@@ -37,8 +38,7 @@ def canonical_json(value: object) -> bytes:
 
     Lone surrogates (undecodable file names) are escaped, so any text that we hold can be encoded.
     """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return text.encode("ascii")
+    return _CANONICAL.encode(value).encode("ascii")
 
 
 def digest_of(data: bytes) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from datetime import UTC, datetime, timedelta
 
 from remediator.clearinghouse.conform.ground import Ground, Member, Reply, expect, fresh, project, refused, sealed
-from remediator.clearinghouse.conform.shared import envelope_of
+from remediator.clearinghouse.conform.shared import envelope_of, signed
 from remediator.clearinghouse.conform.statement import Statement
 from remediator.clearinghouse.wire.terms import CLOCK_SKEW_SECONDS, Problem, Verb
 from remediator.evidence.keys import SigningKey
@@ -130,16 +129,9 @@ async def not_done(ground: Ground) -> None:
 
 async def unreadable(ground: Ground) -> None:
     """A payload that is signed well and is no request is refused as `bad-request`."""
-    from remediator.clearinghouse.wire.terms import PAYLOAD_TYPE
-    from remediator.evidence.attest import pae
-
     ground.needs_two()
-    one = ground.one
-    assert one.key is not None
     payload = canonical_json({"verb": "lease", "key": fresh("key")})
-    signature = {"keyid": one.key.public.keyid, "sig": base64.b64encode(one.key.sign(pae(PAYLOAD_TYPE, payload))).decode()}
-    envelope = {"payload": base64.b64encode(payload).decode(), "payloadType": PAYLOAD_TYPE, "signatures": [signature]}
-    refused(await ground.post(one, Verb.lease, canonical_json(envelope)), Problem.bad_request)
+    refused(await ground.post(ground.one, Verb.lease, signed(payload, ground.one)), Problem.bad_request)
 
 
 async def _leased(ground: Ground, who: Member, **facts: object) -> Reply:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection
 from typing import NamedTuple
 
-from remediator.clearinghouse.conform import envelopes, flaws, leases, ledger, shared
+from remediator.clearinghouse.conform import envelopes, flaws, forms, leases, ledger, rights, shared, told
 from remediator.clearinghouse.conform.ground import BrokenError, Ground, Member, NotRunError, checked_url
 from remediator.clearinghouse.conform.statement import Found, Outcome, Statement
 from remediator.errors import ConfigError
@@ -19,8 +19,11 @@ def _order(each: Statement) -> tuple[int, ...]:
     return tuple(int(part) for part in each.number.split("."))
 
 
-STATEMENTS: tuple[Statement, ...] = tuple(
-    sorted((*shared.STATEMENTS, *envelopes.STATEMENTS, *leases.STATEMENTS, *flaws.STATEMENTS, *ledger.STATEMENTS, *shared.LAST), key=_order)
+STATEMENTS: tuple[Statement, ...] = (
+    tuple(
+        sorted((each for part in (shared, forms, envelopes, leases, rights, flaws, told, ledger) for each in part.STATEMENTS), key=_order)
+    )
+    + shared.LAST
 )
 
 

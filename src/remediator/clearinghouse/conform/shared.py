@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
 from remediator.clearinghouse.conform.ground import BrokenError, Ground, Member, Reply, expect, flaw, fresh, project, refused, sealed
 from remediator.clearinghouse.conform.statement import Statement
 from remediator.clearinghouse.wire.terms import PAYLOAD_TYPE, PROTOCOL, Problem, Verb
+from remediator.evidence.attest import pae
 from remediator.evidence.keys import PublicKey
+from remediator.records.record import canonical_json
 
 _READABLE = ("/v1/organisations/me", "/v1/flaws", "/v1/fixes", "/v1/leases", "/v1/opt-outs", "/v1/feed", "/v1/ledger/entries")
+_BY_NAME = ("/v1/epoch", "/v1/flaws/flaw-1", "/v1/fixes/fix-1", "/v1/fixes/fix-1/patch", "/v1/status/fix-1", "/v1/feed/stream", "/metrics")
 
 
 async def about(ground: Ground) -> None:
@@ -29,7 +33,11 @@ async def about(ground: Ground) -> None:
 
 async def etags(ground: Ground) -> None:
     """Every `GET` has an `ETag`, and is answered 304 without a body where `If-None-Match` has it."""
-    for path, who in (("/v1", None), ("/v1/organisations/me", ground.one)):
+    for path in (*_READABLE, "/v1/ledger/head", "/healthz"):
+        reply = await ground.get(path, ground.one)
+        expect(reply.status == 200 and bool(reply.headers.get("ETag")), f"GET {path} has no ETag: {reply.told()}")
+    # Only what nobody else changes meanwhile is asked for twice.
+    for path, who in (("/v1", None), ("/v1/openapi.json", None), ("/v1/organisations/me", ground.one)):
         first = await ground.get(path, who)
         tag = first.headers.get("ETag", "")
         expect(bool(tag), f"GET {path} has no ETag")
@@ -96,8 +104,9 @@ async def hosts(ground: Ground) -> None:
 
 async def no_token(ground: Ground) -> None:
     """Without a token every address but the open ones is refused as `unauthorised`."""
-    for path in _READABLE:
+    for path in (*_READABLE, *_BY_NAME):
         refused(await ground.get(path), Problem.unauthorised)
+    refused(await ground.send("POST", "/v1/lease", None, b"{}"), Problem.unauthorised)
 
 
 async def wrong_token(ground: Ground) -> None:
@@ -123,12 +132,13 @@ async def problems(ground: Ground) -> None:
         await ground.get("/v1/organisations/me"),
     ]
     for reply, code in zip(replies, (Problem.not_found, Problem.not_found, Problem.method_not_allowed, Problem.unauthorised), strict=True):
-        told = _problem(reply)
+        told = problem(reply)
         expect(told["code"] == code, f"not {code}: {reply.told()}")
     expect("GET" in replies[2].headers.get("Allow", ""), "405 without an Allow that names GET")
 
 
-def _problem(reply: Reply) -> dict[str, Any]:
+def problem(reply: Reply) -> dict[str, Any]:
+    """Return an error that has the form of all errors. Raises BrokenError."""
     expect(reply.headers.get("Content-Type", "").startswith("application/problem+json"), f"no problem+json: {reply.told()}")
     told = reply.json()
     expect(
@@ -174,6 +184,13 @@ def envelope_of(data: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BrokenError("no envelope")
     return value
+
+
+def signed(payload: bytes, who: Member) -> bytes:
+    """Return an envelope around any bytes: a request that no honest client writes."""
+    assert who.key is not None
+    signature = {"keyid": who.key.public.keyid, "sig": base64.b64encode(who.key.sign(pae(PAYLOAD_TYPE, payload))).decode()}
+    return canonical_json({"payload": base64.b64encode(payload).decode(), "payloadType": PAYLOAD_TYPE, "signatures": [signature]})
 
 
 STATEMENTS = (

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, bindparam, func, select, tuple_, update
+from sqlalchemy import Table, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from remediator.clearinghouse.store import ledger as ledger_table
 from remediator.clearinghouse.store import schema
-from remediator.clearinghouse.store.bulk import insert_rows
+from remediator.clearinghouse.store.bulk import insert_rows, rows_of
 from remediator.clearinghouse.store.ledger import Fact, Ledger
 from remediator.clearinghouse.store.schema import micros
 
 Row = dict[str, Any]
-_CHUNK = 400
 
 
 class Batch:
@@ -75,12 +74,8 @@ class Batch:
             rows = await self._rows(schema.flaws, ("id",), wanted)
             for row in rows:
                 self.flaws[row["id"]] = row
-            table = schema.witnesses.c
-            names = [each for (each,) in wanted]
-            for chunk in _chunks(names):
-                query = select(table.flaw_id, table.organisation).where(table.flaw_id.in_(chunk)).distinct()
-                for flaw_id, organisation in await self.connection.execute(query):
-                    self.witnesses[flaw_id].add(organisation)
+            for row in await self._rows(schema.witnesses, ("flaw_id",), wanted, only=("flaw_id", "organisation")):
+                self.witnesses[row["flaw_id"]].add(row["organisation"])
             wanted = {(row["merged_into"],) for row in rows if row["merged_into"] and row["merged_into"] not in self.flaws}
 
     def flaw(self, flaw_id: str) -> Row | None:
@@ -107,15 +102,8 @@ class Batch:
         await self.fetch_flaws([self.fixes[fix_id]["flaw_id"]])
         return self.fixes[fix_id]
 
-    async def _rows(self, table: Table, columns: Sequence[str], keys: set[tuple[Any, ...]]) -> list[Row]:
-        found: list[Row] = []
-        for chunk in _chunks(sorted(keys)):
-            if len(columns) == 1:
-                where = table.c[columns[0]].in_([key for (key,) in chunk])
-            else:
-                where = tuple_(*(table.c[name] for name in columns)).in_(chunk)
-            found += [dict(row) for row in (await self.connection.execute(select(table).where(where))).mappings()]
-        return found
+    async def _rows(self, table: Table, names: tuple[str, ...], keys: set[tuple[Any, ...]], only: tuple[str, ...] = ()) -> list[Row]:
+        return await rows_of(self.connection, table, names, keys, is_postgres=self.is_postgres, only=only)
 
     # -- changing ------------------------------------------------------------------------------------------------------
 
@@ -184,8 +172,3 @@ class Batch:
         await self.flush()
         if self._facts and await ledger.append(self.connection, self._facts, self.now, is_postgres=self.is_postgres) != self._first:
             raise RuntimeError("somebody else wrote into the ledger during a transaction that keeps others out")
-
-
-def _chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    # Databases have a limit on parameters in one statement.
-    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))

@@ -113,8 +113,10 @@ def _prepare(engine: AsyncEngine, begin: str) -> None:
 
 def _postgres(url: str) -> Database:
     address = "postgresql+psycopg://" + url.split("://", 1)[1]
-    writer = create_async_engine(address, pool_size=1, max_overflow=0, pool_pre_ping=True, pool_timeout=30)
-    reader = create_async_engine(address, pool_size=8, max_overflow=4, pool_pre_ping=True, pool_timeout=30)
+    # Never prepared: a plan that was made for an empty table is kept, and reads the whole table once it has grown.
+    options: dict[str, Any] = {"pool_pre_ping": True, "pool_timeout": 30, "connect_args": {"prepare_threshold": None}}
+    writer = create_async_engine(address, pool_size=1, max_overflow=0, **options)
+    reader = create_async_engine(address, pool_size=8, max_overflow=4, **options)
     return Database(writer, reader, is_postgres=True)
 
 

@@ -13,7 +13,7 @@ from remediator.clearinghouse.store.leasing import check_lease
 from remediator.clearinghouse.store.schema import micros
 from remediator.clearinghouse.wire.answers import Answer
 from remediator.clearinghouse.wire.envelope import RefusedError
-from remediator.clearinghouse.wire.identity import claims, fingerprints
+from remediator.clearinghouse.wire.identity import alias_print, claims, fingerprints
 from remediator.clearinghouse.wire.identity import project as normalised
 from remediator.clearinghouse.wire.terms import FixState, Problem, Tlp
 from remediator.clearinghouse.wire.verbs import FindingBody, FixBody, FlawBody
@@ -32,16 +32,14 @@ def finding_id(organisation: str, prints: tuple[str, ...], scanner: str) -> str:
 def prepare_finding(batch: Batch, call: Call) -> None:
     """Say what the request wants fetched."""
     body: FindingBody = call.body
-    prints = _prints(body.flaw)
-    batch.want_prints.update(prints)
+    batch.want_prints.update(prints := _prints(body.flaw))
     batch.want_findings.add(finding_id(call.organisation, prints, body.scanner))
 
 
 def prepare_fix(batch: Batch, call: Call) -> None:
     """Say what the request wants fetched."""
     body: FixBody = call.body
-    prints = _prints(body.flaw)
-    batch.want_prints.update(prints)
+    batch.want_prints.update(prints := _prints(body.flaw))
     batch.want_findings.add(finding_id(call.organisation, prints, _SCAN))
     batch.want_fixes.add(identify("fix", call.organisation, body.submission_id))
     batch.want_blobs.add((body.bundle, call.organisation))
@@ -252,9 +250,9 @@ def _known_by(batch: Batch, flaw: Row, body: FlawBody, prints: tuple[str, ...]) 
     for number, key in batch.epochs:
         for claim in claims(fresh, key):
             batch.insert(schema.claims, {"epoch": number, "claim": claim, "flaw_id": flaw["id"]})
+    where = _project(body)
     for alias in sorted({alias.upper() for alias in body.aliases}):
-        (known,) = fingerprints(body.model_copy(update={"aliases": (alias,), "snippet": ""}))
-        if known in fresh:
+        if alias_print(where, alias) in fresh:
             batch.insert(schema.aliases, {"alias": alias, "flaw_id": flaw["id"]})
 
 

@@ -56,13 +56,18 @@ def fingerprints(flaw: FlawBody) -> tuple[str, ...]:
     space, line or version. A report without alias and place is known by its title.
     """
     where = project(flaw.project)
-    found = [_hash("alias", where, alias.upper()) for alias in flaw.aliases]
+    found = [alias_print(where, alias) for alias in flaw.aliases]
     body = re.sub(r"\s+", " ", flaw.snippet).strip()
     if flaw.path and body:
         found.append(_hash("place", where, flaw.path, str(min(flaw.cwe, default=0)), body))
     if not found:
         found.append(_hash("words", where, flaw.path, re.sub(r"\s+", " ", flaw.title).strip().lower()))
     return tuple(sorted(set(found)))
+
+
+def alias_print(where: str, alias: str) -> str:
+    """Return the fingerprint of one name of a flaw in a project, hex."""
+    return _hash("alias", where, alias.upper())
 
 
 def claims(prints: Iterable[str], epoch_key: bytes) -> tuple[str, ...]:
