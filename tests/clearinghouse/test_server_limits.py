@@ -47,6 +47,10 @@ class SlowStore:
         self.performed = 0
         self.ticks = 0
 
+    @property
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
     async def authenticate(self, secret: str) -> _Caller:
         if secret in self.revoked or secret not in (TOKEN, PULLER):
             raise RefusedError(Problem.unauthorised, "no such token")
