@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from remediator.cli import clearinghouse_conform, json_fields
+from remediator.cli import clearinghouse_conform, clearinghouse_people, json_fields
+from remediator.cli.clearinghouse_store import data_option, database_option, in_store, told
 from remediator.cli.options import Verb, pass_session
 from remediator.cli.session import Session
 
 if TYPE_CHECKING:
     from remediator.clearinghouse.store import Store
-
-T = TypeVar("T")
-
-_data = click.option(
-    "--data", type=click.Path(file_okay=False, path_type=Path), default=Path("clearinghouse"), show_default=True, help="Its folder."
-)
-_database = click.option("--database", metavar="URL", default="sqlite", show_default=True, help="sqlite, or postgresql://USER@HOST/NAME.")
 
 
 @click.group("clearinghouse", no_args_is_help=True)
@@ -30,12 +21,19 @@ def command() -> None:
     """Run a clearinghouse: serve it, validate what is submitted, and keep its organisations, tokens and keys."""
 
 
-command.add_command(clearinghouse_conform.command)
+for _command in (
+    clearinghouse_conform.command,
+    clearinghouse_people.organisation,
+    clearinghouse_people.token,
+    clearinghouse_people.key,
+    clearinghouse_people.login_link,
+):
+    command.add_command(_command)
 
 
 @command.command("serve", cls=Verb)
-@_data
-@_database
+@data_option
+@database_option
 @click.option(
     "--listen", default="127.0.0.1:8800", show_default=True, metavar="HOST:PORT", help="Where to listen; port 0 takes a free one."
 )
@@ -87,8 +85,8 @@ def serve(
 
 
 @command.command("work", cls=Verb)
-@_data
-@_database
+@data_option
+@database_option
 @click.option("--once", is_flag=True, help="End when nothing is left to validate.")
 @click.option("--git-host", "git_hosts", multiple=True, metavar="HOST", help="A host to fetch repositories from. Repeat for several.")
 @pass_session
@@ -102,134 +100,9 @@ def work(session: Session, data: Path, database: str, once: bool, git_hosts: tup
     return worked(session, data, database, once=once, git_hosts=git_hosts)
 
 
-@command.command("organisation", cls=Verb, json_fields=json_fields.ORGANISATION)
-@click.argument("name", required=False)
-@_data
-@_database
-@click.option(
-    "--tier", type=click.Choice(["operator", "member", "public"]), default="member", show_default=True, help="What it may be told."
-)
-@click.option("--contact", default="", help="How to reach it.")
-@click.option("--disable", metavar="ID", help="Shut an organisation out instead.")
-@pass_session
-def organisation(session: Session, name: str | None, data: Path, database: str, tier: str, contact: str, disable: str | None) -> int:
-    """Add the organisation NAME; without NAME, list them all."""
-    from remediator.clearinghouse.wire.terms import Tier
-
-    async def go(store: Store) -> list[dict[str, Any]]:
-        if disable is not None:
-            await store.disable_organisation(await _id(store, disable))
-        if name is not None:
-            return [(await store.add_organisation(name, Tier(tier), contact)).as_json()]
-        return [each.as_json() for each in await store.organisations()]
-
-    return _told(session, _in_store(data, database, go), json_fields.ORGANISATION)
-
-
-@command.command("token", cls=Verb, json_fields=json_fields.TOKEN)
-@click.argument("organisation_id", metavar="ORGANISATION", required=False)
-@_data
-@_database
-@click.option("--scope", "scopes", multiple=True, type=click.Choice(["submit", "assess", "pull", "admin"]), help="Repeat for several.")
-@click.option("--days", type=click.IntRange(1, 3650), help="How long it lasts; for ever by default.")
-@click.option("--label", default="", help="What it is for.")
-@click.option("--revoke", metavar="ID", help="Revoke a token instead.")
-@pass_session
-def token(
-    session: Session,
-    organisation_id: str | None,
-    data: Path,
-    database: str,
-    scopes: tuple[str, ...],
-    days: int | None,
-    label: str,
-    revoke: str | None,
-) -> int:
-    """Create a token for ORGANISATION with these scopes: its secret goes to standard output, this once. Without scopes, list tokens."""
-    from remediator.clearinghouse.wire.terms import Scope
-
-    async def go(store: Store) -> Any:
-        if revoke is not None:
-            await store.revoke_token(revoke)
-        if organisation_id is not None and scopes:
-            expires = None if days is None else datetime.now(UTC) + timedelta(days=days)
-            return await store.create_token(
-                await _id(store, organisation_id), [Scope(each) for each in scopes], label=label, expires=expires
-            )
-        return [each._asdict() for each in await store.tokens(organisation_id and await _id(store, organisation_id))]
-
-    found = _in_store(data, database, go)
-    if isinstance(found, tuple):
-        session.talk(f"token {found[0]}: {', '.join(scopes)}; it is shown this once")
-        click.echo(found[1])
-        return 0
-    return _told(session, found, json_fields.TOKEN)
-
-
-@command.command("key", cls=Verb, json_fields=json_fields.SUBMITTER_KEY)
-@click.argument("organisation_id", metavar="ORGANISATION", required=False)
-@click.argument("line", metavar="KEY", required=False)
-@_data
-@_database
-@click.option("--days", type=click.IntRange(1, 3650), help="How long it is taken; for ever by default.")
-@click.option("--replaces", default="", metavar="ID", help="The key that it takes the place of, which is revoked.")
-@click.option("--revoke", metavar="ID", help="Revoke a key instead.")
-@click.option("--reason", default="", help="Why it is revoked.")
-@pass_session
-def key(
-    session: Session,
-    organisation_id: str | None,
-    line: str | None,
-    data: Path,
-    database: str,
-    days: int | None,
-    replaces: str,
-    revoke: str | None,
-    reason: str,
-) -> int:
-    """Register a submitter's public KEY (`ssh-ed25519 …`, as `remediator doctor` shows it) for ORGANISATION; without KEY, list keys."""
-
-    async def go(store: Store) -> list[dict[str, Any]]:
-        if revoke is not None:
-            await store.revoke_key(revoke, reason)
-        if organisation_id is not None and line is not None:
-            until = None if days is None else datetime.now(UTC) + timedelta(days=days)
-            await store.add_key(await _id(store, organisation_id), line, not_after=until, replaces=replaces)
-        return [each._asdict() for each in await store.keys(organisation_id and await _id(store, organisation_id))]
-
-    return _told(session, _in_store(data, database, go), json_fields.SUBMITTER_KEY)
-
-
-@command.command("login-link", cls=Verb)
-@click.argument("organisation_id", metavar="ORGANISATION")
-@click.argument("person")
-@_data
-@_database
-@click.option("--url", default="http://127.0.0.1:8800", show_default=True, help="Where it is served.")
-@click.option(
-    "--scope",
-    "scopes",
-    multiple=True,
-    type=click.Choice(["submit", "assess", "pull", "admin"]),
-    default=("pull",),
-    show_default=True,
-    help="What the session may do.",
-)
-@pass_session
-def login_link(session: Session, organisation_id: str, person: str, data: Path, database: str, url: str, scopes: tuple[str, ...]) -> int:
-    """Print a link by which PERSON logs in once, within 15 minutes."""
-    from remediator.clearinghouse.wire.terms import Scope
-
-    async def go(store: Store) -> str:
-        return await store.login_link(await _id(store, organisation_id), person, [Scope(each) for each in scopes])
-
-    click.echo(f"{url.rstrip('/')}/login?link={_in_store(data, database, go)}")
-    return 0
-
-
 @command.command("verify-ledger", cls=Verb)
-@_data
-@_database
+@data_option
+@database_option
 @pass_session
 def verify_ledger(session: Session, data: Path, database: str) -> int:
     """Compute the whole ledger again from its objects up. Exit code 8 where anything does not fit."""
@@ -238,7 +111,7 @@ def verify_ledger(session: Session, data: Path, database: str) -> int:
     async def go(store: Store) -> Any:
         return await store.verify()
 
-    found = _in_store(data, database, go)
+    found = in_store(data, database, go)
     if found.problem:
         raise EvidenceError(f"the ledger does not fit: {found.problem}", hint="stop serving it, and compare it with a copy")
     session.out.print(f"{found.size} entries, root {found.root}: every entry, node and commitment fits")
@@ -246,8 +119,8 @@ def verify_ledger(session: Session, data: Path, database: str) -> int:
 
 
 @command.command("stats", cls=Verb, json_fields=json_fields.STATS)
-@_data
-@_database
+@data_option
+@database_option
 @pass_session
 def stats(session: Session, data: Path, database: str) -> int:
     """Count what there is: flaws, findings, fixes by state, jobs that wait, embargoed flaws, feed and ledger entries."""
@@ -255,8 +128,8 @@ def stats(session: Session, data: Path, database: str) -> int:
     async def go(store: Store) -> dict[str, int]:
         return await store.stats()
 
-    found = _in_store(data, database, go)
-    return _told(session, [{"name": name, "count": count} for name, count in sorted(found.items())], json_fields.STATS)
+    found = in_store(data, database, go)
+    return told(session, [{"name": name, "count": count} for name, count in sorted(found.items())], json_fields.STATS)
 
 
 @command.command("openapi", cls=Verb)
@@ -268,38 +141,3 @@ def openapi() -> int:
 
     click.echo(json.dumps(document(), indent=2, sort_keys=True))
     return 0
-
-
-async def _id(store: Store, word: str) -> str:
-    """Return an organisation's id, by that or by its name."""
-    known = await store.organisations()
-    return next((each.id for each in known if word in (each.id, each.name)), word)
-
-
-def _in_store(data: Path, database: str, work: Callable[[Store], Awaitable[T]]) -> T:
-    async def run() -> T:
-        from remediator.clearinghouse.store import Store
-
-        async with Store.open(database, data) as store:
-            return await work(store)
-
-    return asyncio.run(run())
-
-
-def _told(session: Session, rows: list[dict[str, Any]], fields: tuple[str, ...]) -> int:
-    from remediator.cli.console import safe
-    from remediator.cli.documents import print_json
-
-    shown = [{name: _plain(row[name]) for name in fields} for row in rows]
-    if session.json is not None:
-        print_json(session, shown)
-        return 0
-    for row in shown:
-        session.out.print("  ".join(safe(str(value)) for value in row.values() if value not in (None, "", False)))
-    return 0
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return " ".join(value) if isinstance(value, tuple) else value

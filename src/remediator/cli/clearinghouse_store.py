@@ -1,0 +1,63 @@
+"""A clearinghouse's own store, opened by a command beside the server, and what is told of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from remediator.cli.session import Session
+
+if TYPE_CHECKING:
+    from remediator.clearinghouse.store import Store
+
+T = TypeVar("T")
+
+data_option = click.option(
+    "--data", type=click.Path(file_okay=False, path_type=Path), default=Path("clearinghouse"), show_default=True, help="Its folder."
+)
+database_option = click.option(
+    "--database", metavar="URL", default="sqlite", show_default=True, help="sqlite, or postgresql://USER@HOST/NAME."
+)
+
+
+async def id_of(store: Store, word: str) -> str:
+    """Return an organisation's id, by that or by its name."""
+    known = await store.organisations()
+    return next((each.id for each in known if word in (each.id, each.name)), word)
+
+
+def in_store(data: Path, database: str, work: Callable[[Store], Awaitable[T]]) -> T:
+    """Open the store, and return what the work returned."""
+
+    async def run() -> T:
+        from remediator.clearinghouse.store import Store
+
+        async with Store.open(database, data) as store:
+            return await work(store)
+
+    return asyncio.run(run())
+
+
+def told(session: Session, rows: list[dict[str, Any]], fields: tuple[str, ...]) -> int:
+    """Print rows, as JSON where that is asked for; return the exit code."""
+    from remediator.cli.console import safe
+    from remediator.cli.documents import print_json
+
+    shown = [{name: _plain(row[name]) for name in fields} for row in rows]
+    if session.json is not None:
+        print_json(session, shown)
+        return 0
+    for row in shown:
+        session.out.print("  ".join(safe(str(value)) for value in row.values() if value not in (None, "", False)))
+    return 0
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return " ".join(value) if isinstance(value, tuple) else value
