@@ -68,7 +68,8 @@ def program(folder: Path, *words: str, **more: str) -> Done:
 
 @contextmanager
 def serving(folder: Path, *options: str, data: str = "ch", listen: str = "127.0.0.1:0") -> Iterator[Served]:
-    argv = [PROGRAM, "clearinghouse", "serve", "--data", data, "--listen", listen, "--validators", "0", *options]
+    where = ["--data", data] if data else []
+    argv = [PROGRAM, "clearinghouse", "serve", *where, "--listen", listen, "--validators", "0", *options]
     process = subprocess.Popen(argv, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     line = process.stdout.readline()

@@ -99,7 +99,7 @@ def test_numbers_the_ledger_and_a_link(fresh: Served) -> None:
     verified = fresh.run("verify-ledger")
     assert (verified.code, verified.out.startswith("1 entries")) == (0, True)
     link = fresh.run("login-link", "Fix Team", "ada", "--url", fresh.url).out.strip()
-    assert link.startswith(f"{fresh.url}/login?link=")
+    assert link.startswith(f"{fresh.url}/login/")
 
 
 def test_the_document_is_the_one_that_is_served(served: Served) -> None:

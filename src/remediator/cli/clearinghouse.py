@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,10 +46,13 @@ for _command in (
 @click.option(
     "--feeds",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A folder with KEV, EPSS and SSVC files; read anew each hour.",
+    help="A folder with KEV, EPSS and SSVC files, read anew each hour; what `remediator feeds load` loaded by default.",
 )
 @click.option("--certificate", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM chain for https.")
 @click.option("--private-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM key for https.")
+@click.option(
+    "--demo", is_flag=True, help="Make a new one to try out, with somebody who takes part; without --data it is thrown away at the end."
+)
 @pass_session
 def serve(
     session: Session,
@@ -62,26 +66,32 @@ def serve(
     feeds: Path | None,
     certificate: Path | None,
     private_key: Path | None,
+    demo: bool,
 ) -> int:
     """Serve the protocol, and validate what is submitted, until Ctrl-C or SIGTERM.
 
     With --validators 0 nothing is validated here: run `remediator clearinghouse work` beside it.
     """
+    import tempfile
+
     from remediator.cli.clearinghouse_run import served
 
-    return served(
-        session,
-        data,
-        database,
-        listen=listen,
-        hosts=hosts,
-        proxies=proxies,
-        validators=validators,
-        git_hosts=git_hosts,
-        feeds=feeds,
-        certificate=certificate,
-        private_key=private_key,
-    )
+    given = click.get_current_context().get_parameter_source("data") is not click.core.ParameterSource.DEFAULT
+    with tempfile.TemporaryDirectory(prefix="clearinghouse-") if demo and not given else contextlib.nullcontext(data) as place:
+        return served(
+            session,
+            Path(place),
+            database,
+            listen=listen,
+            hosts=hosts,
+            proxies=proxies,
+            validators=validators,
+            git_hosts=git_hosts,
+            feeds=feeds,
+            certificate=certificate,
+            private_key=private_key,
+            demo=demo,
+        )
 
 
 @command.command("work", cls=Verb)

@@ -138,5 +138,5 @@ def login_link(session: Session, organisation_id: str, person: str, data: Path, 
     async def go(store: Store) -> str:
         return await store.login_link(await id_of(store, organisation_id), person, [Scope(each) for each in scopes])
 
-    click.echo(f"{url.rstrip('/')}/login?link={in_store(data, database, go)}")
+    click.echo(f"{url.rstrip('/')}/login/{in_store(data, database, go)}")
     return 0

@@ -94,3 +94,4 @@ TOKEN = ("id", "organisation", "scopes", "label", "created_at", "expires_at", "r
 STATS = ("name", "count")
 SUBMITTER_KEY = ("keyid", "organisation", "added_at", "not_after", "revoked_at", "reason")
 AIRGAP = ("sequence", "created_at", "expires_at", "carrier", "ledger", "ledger_size", "fixes")
+FEED = ("feed", "as_of", "age_days", "stale", "entries")

@@ -17,6 +17,7 @@ from remediator.clearinghouse.server.accepting import Acceptor, Greeting
 from remediator.clearinghouse.server.config import ServerConfig
 from remediator.clearinghouse.server.problems import of_status, problem
 from remediator.clearinghouse.server.rates import address_name
+from remediator.errors import ConfigError
 
 _FILES_KEPT_BACK = 128
 _SWEEP_SECONDS = 0.5
@@ -117,7 +118,7 @@ class Guard:
 class GuardedHandler(RequestHandler):
     """aiohttp's connection, which also knows since when it waits, and answers what is no HTTP with a problem."""
 
-    __slots__ = ("address", "greeting", "guard", "stuck_since", "waiting_since")
+    __slots__ = ("_gone", "address", "greeting", "guard", "stuck_since", "waiting_since")
 
     def __init__(
         self, guard: Guard, manager: web.Server, loop: asyncio.AbstractEventLoop, greeting: Greeting | None = None, **options: Any
@@ -125,6 +126,7 @@ class GuardedHandler(RequestHandler):
         super().__init__(manager, loop=loop, access_log=None, **options)  # type: ignore[arg-type]
         self.guard = guard
         self.greeting = greeting
+        self._gone: asyncio.Event | None = None
         self.address = "unknown"
         self.waiting_since: float | None = loop.time()
         self.stuck_since: float | None = None
@@ -145,7 +147,16 @@ class GuardedHandler(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Give the place free."""
         self.guard.forget(self)
+        if self._gone is not None:
+            self._gone.set()
         super().connection_lost(exc)
+
+    async def gone(self) -> None:
+        """Wait until nobody is there any more."""
+        if self.transport is None:
+            return
+        self._gone = self._gone or asyncio.Event()
+        await self._gone.wait()
 
     def pause_writing(self) -> None:
         """Note since when nobody reads what we send."""
@@ -207,7 +218,7 @@ class GuardedSite(web.BaseSite):
         return f"{'https' if self._ssl_context else 'http'}://{host}:{self._port}"
 
     async def start(self) -> None:
-        """Listen. Port 0 becomes the port that was found free."""
+        """Listen. Port 0 becomes the port that was found free. Raises ConfigError where that address cannot be had."""
         await super().start()
         loop = asyncio.get_running_loop()
         manager = self._runner.server
@@ -226,7 +237,11 @@ class GuardedSite(web.BaseSite):
             )
 
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        listener = socket.create_server((self._host, self._port), family=family, backlog=self._backlog)
+        try:
+            listener = socket.create_server((self._host, self._port), family=family, backlog=self._backlog)
+        except OSError as error:
+            told = f"cannot listen on {self._host}:{self._port}: {error.strerror or error}"
+            raise ConfigError(told, hint="another address or port; port 0 takes a free one") from error
         listener.setblocking(False)
         self._port = listener.getsockname()[1]
         self._acceptor = Acceptor(listener, self._ssl_context, self._guard, connection)
