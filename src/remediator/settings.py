@@ -73,11 +73,16 @@ class ClearinghouseSettings(BaseModel):
     trust: str = Field(pattern=r"^SHA256:[A-Za-z0-9+/]{43}$")
     tlp: str = Field(default="amber", pattern=r"^(clear|green|amber|red)$")
     embargo_days: int = Field(default=0, ge=0, le=180)
+    ca_bundle: str = ""
 
     @field_validator("token")
     @classmethod
     def _reference(cls, token: str) -> str:
         return checked_reference(token)
+
+    def trusted_cas(self) -> str:
+        """Return the file of the CAs that may sign its certificate: its own where one is named, and then no other, else this machine's."""
+        return str(Path(self.ca_bundle).expanduser()) if self.ca_bundle else trust_store()
 
 
 class ValidatorSettings(BaseModel):
@@ -160,14 +165,17 @@ class Settings(BaseSettings):
                 "state": str(self.state),
             },
             "spool": {"state": str(self.state)},
-            "clearinghouse": {"state": str(self.state), "ca_bundle": trust_store(), "places": self._places()},
+            "clearinghouse": {"state": str(self.state), "places": self._places()},
             "semgrep": {"binary": os.environ.get("REMEDIATOR_SEMGREP", "")},
         }
         known = {key: value for key, value in machine.get(component, {}).items() if value}
         return {**known, **self.components.get(component, {})}
 
     def _places(self) -> dict[str, dict[str, Any]]:
-        return {name: {**told.model_dump(), "offline": self.offline} for name, told in self.clearinghouses.items()}
+        return {
+            name: {**told.model_dump(), "ca_bundle": told.trusted_cas(), "offline": self.offline}
+            for name, told in self.clearinghouses.items()
+        }
 
     def secret(self, reference: str) -> SecretStr:
         """Return the key that a reference names; it is read once, and blanked by `redactor` from then on. Blocks. Raises ConfigError."""

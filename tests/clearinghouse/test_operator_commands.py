@@ -3,74 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from remediator.evidence.keys import SigningKey
 
-PROGRAM = str(Path(sys.executable).parent / "remediator")
+from .commands_kit import Served, program, serving
+
 EVERY_SECOND = 1.5
 """How long what was revoked in another process may still be taken, and a little."""
-
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-class Served(NamedTuple):
-    """A clearinghouse that runs in a process of its own."""
-
-    folder: Path
-    url: str
-    process: subprocess.Popen[str]
-
-    def run(self, *words: str) -> Done:
-        return program(self.folder, "clearinghouse", words[0], "--data", "ch", *words[1:])
-
-    def status_of(self, path: str, token: str) -> int:
-        asked = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {token}"})
-        try:
-            with urllib.request.urlopen(asked, timeout=30) as answer:
-                return int(answer.status)
-        except urllib.error.HTTPError as error:
-            return error.code
-
-
-def environment(folder: Path) -> dict[str, str]:
-    return {**os.environ, "REMEDIATOR_HOME": str(folder / "state"), "XDG_CONFIG_HOME": str(folder / "config"), "NO_COLOR": "1"}
-
-
-def program(folder: Path, *words: str) -> Done:
-    done = subprocess.run([PROGRAM, *words], cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=120, check=False)
-    return Done(done.returncode, done.stdout, done.stderr)
-
-
-@contextmanager
-def serving(folder: Path) -> Iterator[Served]:
-    argv = [PROGRAM, "clearinghouse", "serve", "--data", "ch", "--listen", "127.0.0.1:0", "--validators", "0"]
-    process = subprocess.Popen(argv, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    found = re.search(r"clearinghouse at (http://127\.0\.0\.1:\d+) · ledger key (SHA256:\S{43})", process.stdout.readline())
-    assert found
-    yield Served(folder, found[1], process)
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
-    process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +102,7 @@ def test_numbers_the_ledger_and_a_link(fresh: Served) -> None:
     verified = fresh.run("verify-ledger")
     assert (verified.code, verified.out.startswith("1 entries")) == (0, True)
     link = fresh.run("login-link", "Fix Team", "ada", "--url", fresh.url).out.strip()
-    assert link.startswith(f"{fresh.url}/login?link=")
+    assert link.startswith(f"{fresh.url}/login/")
 
 
 def test_the_document_is_the_one_that_is_served(served: Served) -> None:

@@ -16,6 +16,7 @@ import structlog
 from aiohttp import web
 
 from remediator.clearinghouse.server.app import GUARD, make_app, serving
+from remediator.clearinghouse.server.asked import DESK
 from remediator.clearinghouse.server.config import ServerConfig
 from remediator.clearinghouse.server.rates import Buckets, Slots, address_name
 from remediator.clearinghouse.wire.answers import Answer, FeedEntry, FeedPage, SignedHead, TreeHead
@@ -46,6 +47,10 @@ class SlowStore:
         self.gate.set()
         self.performed = 0
         self.ticks = 0
+
+    @property
+    def now(self) -> datetime:
+        return datetime.now(UTC)
 
     async def authenticate(self, secret: str) -> _Caller:
         if secret in self.revoked or secret not in (TOKEN, PULLER):
@@ -559,6 +564,17 @@ async def test_streams_of_one_token_are_counted() -> None:
             await problem_of(answer, 429, "too-many-requests")
         for each in first:
             each.close()
+
+
+async def test_a_reader_that_is_gone_holds_no_place() -> None:
+    async with running(SlowStore(), streams_per_token=2, heartbeat_seconds=60) as (url, app), session() as http:
+        for _ in range(3):
+            first = [await http.get(f"{url}/v1/feed/stream") for _ in range(2)]
+            assert [answer.status for answer in first] == [200, 200]
+            for each in first:
+                each.close()
+            await asyncio.sleep(0.3)
+            assert app[DESK].streams.held == 0
 
 
 async def test_what_is_known_is_not_sent_again() -> None:

@@ -30,7 +30,6 @@ class ClearinghouseSink(Sink):
     place: str = ""
     project: str = ""
     state: str = ""
-    ca_bundle: str = ""
     places: dict[str, dict[str, Any]] = {}
 
     async def submit(self, submission: Submission) -> Receipt:
@@ -68,7 +67,7 @@ class ClearinghouseSink(Sink):
     async def _delivered(self, outbox: Outbox, item: Item, name: str, told: dict[str, Any]) -> Item:
         token = await asyncio.to_thread(read_reference, told["token"])
         key = await asyncio.to_thread(signing_key, Path(self.state) / "keys")
-        place = Place(name, told["url"], token, told["trust"], self.ca_bundle)
+        place = Place(name, told["url"], token, told["trust"], told["ca_bundle"])
         try:
             async with Clearinghouse.connect(place, key) as clearinghouse:
                 return await outbox.deliver(item, clearinghouse)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from remediator.cli import clearinghouse_care, clearinghouse_conform, json_fields
-from remediator.cli.clearinghouse_store import data_option, database_option, in_store, told
+from remediator.cli import clearinghouse_care, clearinghouse_conform, clearinghouse_people
+from remediator.cli.clearinghouse_store import data_option, database_option
 from remediator.cli.options import Verb, pass_session
 from remediator.cli.session import Session
 
 if TYPE_CHECKING:
-    from remediator.clearinghouse.store import Store
+    pass
 
 
 @click.group("clearinghouse", no_args_is_help=True)
@@ -22,14 +22,18 @@ def command() -> None:
     """Run a clearinghouse: serve it, validate what is submitted, and keep its organisations, tokens and keys."""
 
 
-for _each in (
+for _command in (
     clearinghouse_conform.command,
+    clearinghouse_people.organisation,
+    clearinghouse_people.token,
+    clearinghouse_people.key,
+    clearinghouse_people.login_link,
     clearinghouse_care.verify_ledger,
     clearinghouse_care.opt_outs,
     clearinghouse_care.requeue,
     clearinghouse_care.stats,
 ):
-    command.add_command(_each)
+    command.add_command(_command)
 
 
 @command.command("serve", cls=Verb)
@@ -39,6 +43,8 @@ for _each in (
     "--listen", default="127.0.0.1:8800", show_default=True, metavar="HOST:PORT", help="Where to listen; port 0 takes a free one."
 )
 @click.option("--host", "hosts", multiple=True, metavar="NAME", help="A name that clients use for it. Repeat for several.")
+@click.option("--trusted-proxy", "proxies", multiple=True, metavar="ADDRESS",
+              help="A proxy whose X-Forwarded-For is believed. Repeat for several.")  # fmt: skip
 @click.option("--validators", type=click.IntRange(0, 64), default=1, show_default=True, help="How many validate in this process.")
 @click.option("--git-host", "git_hosts", multiple=True, metavar="HOST", help="A host to fetch repositories from. Repeat for several.")
 @click.option(
@@ -47,10 +53,13 @@ for _each in (
 @click.option(
     "--feeds",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A folder with KEV, EPSS and SSVC files; read anew each hour.",
+    help="A folder with KEV, EPSS and SSVC files, read anew each hour; what `remediator feeds load` loaded by default.",
 )
 @click.option("--certificate", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM chain for https.")
 @click.option("--private-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM key for https.")
+@click.option(
+    "--demo", is_flag=True, help="Make a new one to try out, with somebody who takes part; without --data it is thrown away at the end."
+)
 @pass_session
 def serve(
     session: Session,
@@ -58,32 +67,40 @@ def serve(
     database: str,
     listen: str,
     hosts: tuple[str, ...],
+    proxies: tuple[str, ...],
     validators: int,
     git_hosts: tuple[str, ...],
     quota: int,
     feeds: Path | None,
     certificate: Path | None,
     private_key: Path | None,
+    demo: bool,
 ) -> int:
     """Serve the protocol, and validate what is submitted, until Ctrl-C or SIGTERM.
 
     With --validators 0 nothing is validated here: run `remediator clearinghouse work` beside it.
     """
+    import tempfile
+
     from remediator.cli.clearinghouse_run import served
 
-    return served(
-        session,
-        data,
-        database,
-        listen=listen,
-        hosts=hosts,
-        validators=validators,
-        git_hosts=git_hosts,
-        quota_bytes=quota * 1024**3,
-        feeds=feeds,
-        certificate=certificate,
-        private_key=private_key,
-    )
+    given = click.get_current_context().get_parameter_source("data") is not click.core.ParameterSource.DEFAULT
+    with tempfile.TemporaryDirectory(prefix="clearinghouse-") if demo and not given else contextlib.nullcontext(data) as place:
+        return served(
+            session,
+            Path(place),
+            database,
+            listen=listen,
+            hosts=hosts,
+            proxies=proxies,
+            validators=validators,
+            git_hosts=git_hosts,
+            quota_bytes=quota * 1024**3,
+            feeds=feeds,
+            certificate=certificate,
+            private_key=private_key,
+            demo=demo,
+        )
 
 
 @command.command("work", cls=Verb)
@@ -102,131 +119,6 @@ def work(session: Session, data: Path, database: str, once: bool, git_hosts: tup
     return worked(session, data, database, once=once, git_hosts=git_hosts)
 
 
-@command.command("organisation", cls=Verb, json_fields=json_fields.ORGANISATION)
-@click.argument("name", required=False)
-@data_option
-@database_option
-@click.option(
-    "--tier", type=click.Choice(["operator", "member", "public"]), default="member", show_default=True, help="What it may be told."
-)
-@click.option("--contact", default="", help="How to reach it.")
-@click.option("--disable", metavar="ID", help="Shut an organisation out instead.")
-@pass_session
-def organisation(session: Session, name: str | None, data: Path, database: str, tier: str, contact: str, disable: str | None) -> int:
-    """Add the organisation NAME; without NAME, list them all."""
-    from remediator.clearinghouse.wire.terms import Tier
-
-    async def go(store: Store) -> list[dict[str, Any]]:
-        if disable is not None:
-            await store.disable_organisation(await _id(store, disable))
-        if name is not None:
-            return [(await store.add_organisation(name, Tier(tier), contact)).as_json()]
-        return [each.as_json() for each in await store.organisations()]
-
-    return told(session, in_store(data, database, go), json_fields.ORGANISATION)
-
-
-@command.command("token", cls=Verb, json_fields=json_fields.TOKEN)
-@click.argument("organisation_id", metavar="ORGANISATION", required=False)
-@data_option
-@database_option
-@click.option("--scope", "scopes", multiple=True, type=click.Choice(["submit", "assess", "pull", "admin"]), help="Repeat for several.")
-@click.option("--days", type=click.IntRange(1, 3650), help="How long it lasts; for ever by default.")
-@click.option("--label", default="", help="What it is for.")
-@click.option("--revoke", metavar="ID", help="Revoke a token instead.")
-@pass_session
-def token(
-    session: Session,
-    organisation_id: str | None,
-    data: Path,
-    database: str,
-    scopes: tuple[str, ...],
-    days: int | None,
-    label: str,
-    revoke: str | None,
-) -> int:
-    """Create a token for ORGANISATION with these scopes: its secret goes to standard output, this once. Without scopes, list tokens."""
-    from remediator.clearinghouse.wire.terms import Scope
-
-    async def go(store: Store) -> Any:
-        if revoke is not None:
-            await store.revoke_token(revoke)
-        if organisation_id is not None and scopes:
-            expires = None if days is None else datetime.now(UTC) + timedelta(days=days)
-            return await store.create_token(
-                await _id(store, organisation_id), [Scope(each) for each in scopes], label=label, expires=expires
-            )
-        return [each._asdict() for each in await store.tokens(organisation_id and await _id(store, organisation_id))]
-
-    found = in_store(data, database, go)
-    if isinstance(found, tuple):
-        session.talk(f"token {found[0]}: {', '.join(scopes)}; it is shown this once")
-        click.echo(found[1])
-        return 0
-    return told(session, found, json_fields.TOKEN)
-
-
-@command.command("key", cls=Verb, json_fields=json_fields.SUBMITTER_KEY)
-@click.argument("organisation_id", metavar="ORGANISATION", required=False)
-@click.argument("line", metavar="KEY", required=False)
-@data_option
-@database_option
-@click.option("--days", type=click.IntRange(1, 3650), help="How long it is taken; for ever by default.")
-@click.option("--replaces", default="", metavar="ID", help="The key that it takes the place of, which is revoked.")
-@click.option("--revoke", metavar="ID", help="Revoke a key instead.")
-@click.option("--reason", default="", help="Why it is revoked.")
-@pass_session
-def key(
-    session: Session,
-    organisation_id: str | None,
-    line: str | None,
-    data: Path,
-    database: str,
-    days: int | None,
-    replaces: str,
-    revoke: str | None,
-    reason: str,
-) -> int:
-    """Register a submitter's public KEY (`ssh-ed25519 …`, as `remediator doctor` shows it) for ORGANISATION; without KEY, list keys."""
-
-    async def go(store: Store) -> list[dict[str, Any]]:
-        if revoke is not None:
-            await store.revoke_key(revoke, reason)
-        if organisation_id is not None and line is not None:
-            until = None if days is None else datetime.now(UTC) + timedelta(days=days)
-            await store.add_key(await _id(store, organisation_id), line, not_after=until, replaces=replaces)
-        return [each._asdict() for each in await store.keys(organisation_id and await _id(store, organisation_id))]
-
-    return told(session, in_store(data, database, go), json_fields.SUBMITTER_KEY)
-
-
-@command.command("login-link", cls=Verb)
-@click.argument("organisation_id", metavar="ORGANISATION")
-@click.argument("person")
-@data_option
-@database_option
-@click.option("--url", default="http://127.0.0.1:8800", show_default=True, help="Where it is served.")
-@click.option(
-    "--scope",
-    "scopes",
-    multiple=True,
-    type=click.Choice(["submit", "assess", "pull", "admin"]),
-    default=("pull",),
-    show_default=True,
-    help="What the session may do.",
-)
-@pass_session
-def login_link(session: Session, organisation_id: str, person: str, data: Path, database: str, url: str, scopes: tuple[str, ...]) -> int:
-    """Print a link by which PERSON logs in once, within 15 minutes."""
-    from remediator.clearinghouse.wire.terms import Scope
-
-    async def go(store: Store) -> str:
-        return await store.login_link(await _id(store, organisation_id), person, [Scope(each) for each in scopes])
-
-    click.echo(f"{url.rstrip('/')}/login?link={in_store(data, database, go)}")
-    return 0
-
-
 @command.command("openapi", cls=Verb)
 def openapi() -> int:
     """Print the protocol's OpenAPI 3.1 document, the same as `/v1/openapi.json`."""
@@ -236,9 +128,3 @@ def openapi() -> int:
 
     click.echo(json.dumps(document(), indent=2, sort_keys=True))
     return 0
-
-
-async def _id(store: Store, word: str) -> str:
-    """Return an organisation's id, by that or by its name."""
-    known = await store.organisations()
-    return next((each.id for each in known if word in (each.id, each.name)), word)

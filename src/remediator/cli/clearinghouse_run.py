@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import signal
 import socket
@@ -33,17 +34,23 @@ def served(
     *,
     listen: str,
     hosts: Sequence[str],
+    proxies: Sequence[str],
     validators: int,
     git_hosts: Sequence[str],
     quota_bytes: int,
     feeds: Path | None,
     certificate: Path | None,
     private_key: Path | None,
+    demo: bool = False,
 ) -> int:
     """Serve until a signal comes; return the exit code."""
     host, port = _address(listen)
+    trusted = frozenset(_proxy(each) for each in proxies)
     tls = _tls(certificate, private_key)
-    if tls is None and host not in ("127.0.0.1", "::1", "localhost"):
+    alone = host in ("127.0.0.1", "::1", "localhost")
+    if demo and not alone:
+        raise UsageError(f"--demo lets in whoever reads its output, and {host} can be reached by others", hint="--listen 127.0.0.1:8800")
+    if tls is None and not alone:
         raise UsageError(
             f"{host} can be reached by others, and tokens would go over plain http",
             hint="--certificate and --private-key, or listen on 127.0.0.1 behind a proxy that speaks https",
@@ -52,28 +59,33 @@ def served(
 
     async def run() -> None:
         from remediator.clearinghouse.pages import mount
+        from remediator.clearinghouse.priority.read import holds_feeds
         from remediator.clearinghouse.server.app import make_app, serving
         from remediator.clearinghouse.server.config import ServerConfig
         from remediator.clearinghouse.store import Store
+        from remediator.cli.clearinghouse_demo import furnish, stand_ins
+        from remediator.cli.feeds import folder_of
 
         stop = _stopped_by_signal()
         config = ServerConfig()
-        config = config._replace(hosts=config.hosts | {each.lower() for each in hosts})
+        config = config._replace(hosts=config.hosts | {each.lower() for each in hosts}, trusted_proxies=trusted)
         async with Store.open(database, data) as store:
             store.quota_bytes = quota_bytes
             app = make_app(store, config)
             mount(app, store, config)
-            if feeds is not None:
-                await _ranked(store, feeds)
+            folder = stand_ins(data / "demo-feeds", store.now) if demo and feeds is None else feeds or folder_of(session)
+            if feeds is not None or holds_feeds(folder):
+                await _ranked(store, folder)
             async with serving(app, host=host, port=port, ssl_context=tls) as url:
                 session.out.print(f"clearinghouse at {url} · ledger key {store.audience} · {validators} validating")
+                if demo:
+                    await furnish(session, store, data, url)
                 session.out.file.flush()
                 names = [f"{socket.gethostname()}-{os.getpid()}-{number}" for number in range(validators)]
                 working: list[asyncio.Task[Any]] = [
                     asyncio.create_task(_validating(session, store, data, name, stop, git_hosts)) for name in names
                 ]
-                if feeds is not None:
-                    working.append(asyncio.create_task(_ranking(store, feeds)))
+                working.append(asyncio.create_task(_ranking(store, folder)))
                 await _until(stop, working)
                 session.talk("stopping: requests that are under way are finished")
                 for task in working:
@@ -127,10 +139,13 @@ async def _ranked(store: Store, folder: Path) -> None:
 
 
 async def _ranking(store: Store, folder: Path) -> None:
+    from remediator.clearinghouse.priority.read import holds_feeds
+
     while True:
         await asyncio.sleep(_FEED_SECONDS)
         try:
-            await _ranked(store, folder)
+            if await asyncio.to_thread(holds_feeds, folder):
+                await _ranked(store, folder)
         except RemediatorError as error:
             # What was known before still holds; that it grows old is told by its date on every row.
             _log.warning("the feeds cannot be read", reason=error.message)
@@ -175,6 +190,15 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
+def _proxy(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise UsageError(
+            f"--trusted-proxy {text[:100]}: not an IP address", hint="the one that the proxy's connections come from"
+        ) from None
+
+
 def _tls(certificate: Path | None, private_key: Path | None) -> ssl.SSLContext | None:
     if certificate is None and private_key is None:
         return None
@@ -182,10 +206,23 @@ def _tls(certificate: Path | None, private_key: Path | None) -> ssl.SSLContext |
         raise UsageError("--certificate and --private-key belong together")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        context.load_cert_chain(certificate, private_key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"the certificate cannot be used: {error}", hint="a PEM chain and its PEM key") from error
+        context.load_cert_chain(certificate, private_key, password=_not_asked)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"the certificate cannot be used: {_reason(error)}",
+            hint="--certificate: a PEM chain; --private-key: its PEM key, not encrypted",
+        ) from error
     return context
+
+
+def _not_asked() -> str:
+    # OpenSSL would ask the terminal, and a service would stand there.
+    raise ValueError("the private key is encrypted")
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+    return str(reason).lower().replace("_", " ")
 
 
 def _shown_logs(session: Session) -> None:

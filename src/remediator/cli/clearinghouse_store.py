@@ -1,4 +1,4 @@
-"""What the commands on a clearinghouse's store have in common: where it lies, and how its rows are told."""
+"""A clearinghouse's own store, opened by a command beside the server, and what is told of it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,14 @@ database_option = click.option(
 )
 
 
+async def id_of(store: Store, word: str) -> str:
+    """Return an organisation's id, by that or by its name."""
+    known = await store.organisations()
+    return next((each.id for each in known if word in (each.id, each.name)), word)
+
+
 def in_store(data: Path, database: str, work: Callable[[Store], Awaitable[T]]) -> T:
-    """Return what is done with a clearinghouse's store, opened for it alone."""
+    """Open the store, and return what the work returned."""
 
     async def run() -> T:
         from remediator.clearinghouse.store import Store
@@ -38,7 +44,7 @@ def in_store(data: Path, database: str, work: Callable[[Store], Awaitable[T]]) -
 
 
 def told(session: Session, rows: list[dict[str, Any]], fields: tuple[str, ...]) -> int:
-    """Print rows, and return the exit code."""
+    """Print rows, as JSON where that is asked for; return the exit code."""
     from remediator.cli.console import safe
     from remediator.cli.documents import print_json
 

@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "bundle": "Carry what was pulled over an air gap.",
         "outcome": "Tell a clearinghouse what became of a fix.",
         "clearinghouse": "Run a clearinghouse.",
+        "feeds": "Load KEV, EPSS and SSVC, and say how old they are.",
         "why": "Say why a finding has no proven fix.",
         "doctor": "Check this machine and these settings.",
         "plugins": "List plugins and what they bring.",

@@ -32,12 +32,11 @@ def chosen(session: Session, name: str | None) -> tuple[str, ClearinghouseSettin
 def place_of(session: Session, name: str, told: ClearinghouseSettings) -> Place:
     """Return where it is and who we are there; the token is read now. Raises ConfigError, UsageError."""
     from remediator.clearinghouse.client.http import Place
-    from remediator.settings import trust_store
 
     if session.settings.offline:
         raise UsageError("a clearinghouse cannot be asked offline", hint="leave out --offline; what is handed over waits in the outbox")
     token = session.settings.secret(told.token).get_secret_value()
-    return Place(name, told.url, token, told.trust, trust_store())
+    return Place(name, told.url, token, told.trust, told.trusted_cas())
 
 
 def asked(session: Session, name: str | None, work: Callable[[Clearinghouse], Awaitable[T]]) -> T:

@@ -12,12 +12,29 @@ def tell_state(session: Session) -> int:
     from remediator import __version__
 
     session.out.print(f"remediator {__version__} · your files stay untouched until `apply` · no telemetry")
+    _tell_outbox(session)
     path = session.settings.state / "journal.sqlite"
     if not path.is_file():
         session.out.print("no run yet")
         session.out.print("next: remediator doctor · remediator fix PATH · remediator --help")
         return 0
     return _tell_last_run(session)
+
+
+def _tell_outbox(session: Session) -> None:
+    from remediator.clearinghouse.client.outbox import Outbox
+
+    if not Outbox.is_there(session.settings.state):
+        return
+    outbox = Outbox(session.settings.state)
+    try:
+        waiting, refused = (len(outbox.items(state=state)) for state in ("waiting", "refused"))
+    finally:
+        outbox.close()
+    if waiting:
+        session.out.print(f"outbox: {waiting} not delivered yet: remediator submit")
+    if refused:
+        session.out.print(f"outbox: {refused} refused: remediator submit says why")
 
 
 def _tell_last_run(session: Session) -> int:

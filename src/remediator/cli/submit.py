@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from remediator.clearinghouse.client.outbox import Item, Outbox
     from remediator.records.case import Case
 
+_MOST_TROUBLES = 3
 _STATES = {"waiting": "waits in the outbox", "delivered": "delivered", "refused": "refused"}
 
 
@@ -28,8 +29,11 @@ _STATES = {"waiting": "waits in the outbox", "delivered": "delivered", "refused"
 @click.option("--tlp", type=click.Choice(["clear", "green", "amber", "red"]), help="Who may be told; as in the settings by default.")
 @click.option("--embargo-days", type=click.IntRange(0, 180), help="Tell nobody before so many days; as in the settings by default.")
 @click.option(
-    "--again", is_flag=True, help="Try what was refused once more; and send these CASES anew, where a clearinghouse failed to check them."
+    "--again",
+    is_flag=True,
+    help="Try all that was refused once more; send these CASES anew where a clearinghouse failed to check them.",
 )
+@click.option("--drop", metavar="SUBJECT", help="Give up what was refused about SUBJECT, as the list shows it.")
 @click.option("--show-key", is_flag=True, help="Print your public signing key, for the clearinghouse's operator to register.")
 @click.option("--status", "ask_status", is_flag=True, help="Ask what became of everything that was delivered.")
 @pass_session
@@ -41,17 +45,19 @@ def command(
     tlp: str | None,
     embargo_days: int | None,
     again: bool,
+    drop: str | None,
     show_key: bool,
     ask_status: bool,
 ) -> int:
     """Hand the proven fixes of these CASES (or bundles) over, and deliver whatever waits in the outbox.
 
-    A fix is on disk before it is sent, and delivered once, however often this is run, killed or cut off. Exit code 3 where something still
-    waits, 7 where something was refused.
+    A fix is on disk before it is sent, and delivered once, however often this is run, killed or cut off. What is refused holds up nothing
+    else, and stays until it is tried again or given up. Exit code 3 where something still waits, 7 where something was refused this time.
     """
     from remediator.clearinghouse.client.outbox import Outbox
     from remediator.cli.exit_code import ExitCode
     from remediator.cli.places import chosen
+    from remediator.errors import UsageError
     from remediator.evidence.keys import signing_key
 
     if show_key:
@@ -62,9 +68,14 @@ def command(
     try:
         days = told.embargo_days if embargo_days is None else embargo_days
         for each in cases:
-            _put(session, outbox, place, each, project=project, tlp=tlp or told.tlp, days=days, again=again)
+            # Whoever names a case that was refused has mended something, and wants it tried.
+            outbox.again(place, _put(session, outbox, place, each, project=project, tlp=tlp or told.tlp, days=days, again=again))
         if again:
             outbox.again(place)
+        if drop is not None and not outbox.drop(place, drop):
+            raise UsageError(
+                f"nothing about {drop[:200]!r} was refused by {place}", hint="remediator submit shows what was, and its subject"
+            )
         return finish(session, outbox, place, ask_status=ask_status)
     finally:
         outbox.close()
@@ -75,6 +86,7 @@ def finish(session: Session, outbox: Outbox, place: str, *, ask_status: bool = F
     from remediator.cli.documents import print_json
     from remediator.cli.exit_code import ExitCode
 
+    before = {item.number for item in outbox.items(place=place, state="refused")}
     trouble = _delivered(session, outbox, place)
     items = outbox.items(place=place)
     states = _asked(session, place, items) if ask_status else {}
@@ -83,12 +95,12 @@ def finish(session: Session, outbox: Outbox, place: str, *, ask_status: bool = F
         print_json(session, rows)
     else:
         _print(session, rows, trouble)
-    if any(item.state == "refused" for item in items):
+    if any(item.state == "refused" and item.number not in before for item in items):
         return ExitCode.conflict
     return ExitCode.could_not_check if any(item.state == "waiting" for item in items) else ExitCode.clean
 
 
-def _put(session: Session, outbox: Outbox, place: str, word: str, *, project: str, tlp: str, days: int, again: bool) -> None:
+def _put(session: Session, outbox: Outbox, place: str, word: str, *, project: str, tlp: str, days: int, again: bool) -> Item:
     from remediator.clearinghouse.client.handing import put_fix
     from remediator.clearinghouse.wire.terms import Tlp
     from remediator.evidence.container import pack_files, read_files
@@ -98,7 +110,7 @@ def _put(session: Session, outbox: Outbox, place: str, word: str, *, project: st
     path = Path(word) if Path(word).exists() else _bundle_of(session, word)
     files = read_files(path)
     bundle = examine(files, TrustedKeys.load(session.settings.state / "keys"))
-    put_fix(outbox, place, bundle, pack_files(files), project=project, tlp=Tlp(tlp), embargo_days=days, again=again)
+    return put_fix(outbox, place, bundle, pack_files(files), project=project, tlp=Tlp(tlp), embargo_days=days, again=again)
 
 
 def _bundle_of(session: Session, prefix: str) -> Path:
@@ -125,15 +137,22 @@ def _delivered(session: Session, outbox: Outbox, name: str | None) -> str:
     if session.settings.offline:
         return "this machine is offline"
 
-    async def work(clearinghouse: Clearinghouse) -> None:
+    async def work(clearinghouse: Clearinghouse) -> str:
+        troubles: list[str] = []
         for item in waiting:
-            await outbox.deliver(item, clearinghouse)
+            try:
+                await outbox.deliver(item, clearinghouse)
+            except SinkError as error:
+                # It may be this one alone that does not get through; where several do not, nothing does.
+                troubles.append(error.message)
+                if len(troubles) == _MOST_TROUBLES:
+                    break
+        return troubles[0] if troubles else ""
 
     try:
-        asked(session, name, work)
+        return asked(session, name, work)
     except SinkError as error:
         return error.message
-    return ""
 
 
 def _asked(session: Session, name: str | None, items: list[Item]) -> dict[str, dict[str, Any]]:
@@ -176,6 +195,8 @@ def _print(session: Session, rows: list[dict[str, Any]], trouble: str) -> None:
         if row["problem"]:
             told += f": {safe(row['problem'])}"
         session.out.print(told)
+    if any(row["delivery"] == "refused" for row in rows):
+        session.talk("what was refused holds up nothing else; mend it, then: remediator submit --again, or give it up: --drop SUBJECT")
     if not rows:
         session.talk("nothing was handed over yet: remediator submit CASE")
     if trouble:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -20,7 +22,11 @@ from remediator.errors import StateError
 
 _START_SECONDS = 60.0
 UNHINDERED = ServerConfig(
-    requests_per_second=1e6, requests_burst=1_000_000, address_requests_per_second=1e6, address_requests_burst=1_000_000, connections=8000
+    requests_per_second=1e6,
+    requests_burst=1_000_000,
+    address_requests_per_second=1e6,
+    address_requests_burst=1_000_000,
+    connections_per_second=1e6,
 )
 """What one client on one machine needs to put a server under the load of many: all limits but those on how often one may ask."""
 
@@ -33,12 +39,12 @@ class ServerProcess:
         self.url = url
 
     @classmethod
-    async def start(cls, data: Path, database: str = "sqlite") -> ServerProcess:
-        """Start it, and wait until it listens. Raises StateError."""
+    async def start(cls, data: Path, database: str = "sqlite", **changes: Any) -> ServerProcess:
+        """Start it, and wait until it listens. `changes` are to its limits. Raises StateError."""
         log = await asyncio.to_thread((data.parent / f"{data.name}.log").open, "ab")
         with log:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", __name__, str(data), database, stdout=asyncio.subprocess.PIPE, stderr=log
+                sys.executable, "-m", __name__, str(data), database, json.dumps(changes), stdout=asyncio.subprocess.PIPE, stderr=log
             )
         assert process.stdout is not None
         try:
@@ -55,13 +61,18 @@ class ServerProcess:
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, data: Path, database: str = "sqlite") -> AsyncIterator[ServerProcess]:
+    async def running(cls, data: Path, database: str = "sqlite", **changes: Any) -> AsyncIterator[ServerProcess]:
         """Run it meanwhile."""
-        found = await cls.start(data, database)
+        found = await cls.start(data, database, **changes)
         try:
             yield found
         finally:
             await found.stop()
+
+    @property
+    def pid(self) -> int:
+        """Return its process id."""
+        return self._process.pid
 
     async def kill(self) -> None:
         """End it as a power cut would: it is told nothing."""
@@ -76,18 +87,18 @@ class ServerProcess:
         return await self._process.wait()
 
 
-async def _serve(data: Path, database: str) -> None:
+async def _serve(data: Path, database: str, config: ServerConfig) -> None:
     # As the served command does unless it is told more; on standard output they would fill a pipe that nobody reads.
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING), logger_factory=structlog.PrintLoggerFactory(sys.stderr)
     )
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with Store.open(database, data) as store, serving(make_app(store, UNHINDERED)) as url:
+    async with Store.open(database, data) as store, serving(make_app(store, config)) as url:
         sys.stdout.write(f"{url}\n")
         sys.stdout.flush()
         await stop.wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(Path(sys.argv[1]), sys.argv[2]))
+    asyncio.run(_serve(Path(sys.argv[1]), sys.argv[2], UNHINDERED._replace(**json.loads(sys.argv[3]))))

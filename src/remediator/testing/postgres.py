@@ -19,7 +19,7 @@ PORT = 54_329
 class Postgres:
     """One cluster, in a folder whose path is short enough for a socket. `database()` makes a fresh database in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
         if not found:
             raise ConfigError("PostgreSQL is not installed", hint="sandbox/ensure-test-tools, or apt-get install postgresql")
@@ -29,7 +29,7 @@ class Postgres:
         self._user = pwd.getpwnam("nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name)
         folder.chmod(0o755)
         shutil.chown(folder, self._user.pw_uid, self._user.pw_gid)
-        self._run("initdb", "-D", str(self._data), "-U", "test", "--auth=trust", "-E", "UTF8", "--no-sync")
+        self._run("initdb", "-D", str(self._data), "-U", "test", "--auth=trust", "-E", "UTF8", "--no-sync", *options)
 
     def start(self) -> None:
         """Start the server, and wait until it answers."""
@@ -39,6 +39,10 @@ class Postgres:
     def stop(self, mode: str = "fast") -> None:
         """Stop it: `fast` in order, `immediate` as if the power failed."""
         self._run("pg_ctl", "-D", str(self._data), "-w", "-m", mode, "stop")
+
+    def is_running(self) -> bool:
+        """Return whether its server runs."""
+        return self._run("pg_ctl", "-D", str(self._data), "status", check=False).returncode == 0
 
     def database(self) -> str:
         """Make a fresh database; return its URL."""

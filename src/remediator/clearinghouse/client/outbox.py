@@ -18,7 +18,7 @@ from remediator.clearinghouse.client.http import Clearinghouse
 from remediator.clearinghouse.wire.answers import Answer
 from remediator.clearinghouse.wire.envelope import RefusedError
 from remediator.clearinghouse.wire.terms import Problem, Tlp, Verb
-from remediator.errors import AuthError, ConflictError, EvidenceError, SinkError, StateError
+from remediator.errors import AuthError, ConflictError, EvidenceError, RemediatorError, SinkError, StateError
 from remediator.records.record import canonical_json
 
 _SCHEMA = """
@@ -72,6 +72,11 @@ class Outbox:
         except (OSError, sqlite3.Error) as error:
             raise StateError(f"cannot open the outbox {path}: {error}", hint="check the state folder's owner and free space") from error
 
+    @staticmethod
+    def is_there(state: Path) -> bool:
+        """Return whether anything was ever put into one."""
+        return (state / "outbox" / "outbox.sqlite").is_file()
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:
@@ -112,10 +117,18 @@ class Outbox:
             ).fetchall()
         return [_item(row) for row in rows]
 
-    def again(self, place: str) -> None:
-        """Let what was refused be tried again: what was wrong may be mended."""
+    def again(self, place: str, item: Item | None = None) -> None:
+        """Let what was refused be tried again, all of it or one: what was wrong may be mended."""
         with self._told() as db:
-            db.execute("UPDATE items SET state='waiting', problem='' WHERE place=? AND state='refused'", (place,))
+            db.execute(
+                "UPDATE items SET state='waiting', problem='' WHERE place=?1 AND state='refused' AND (?2 IS NULL OR number=?2)",
+                (place, None if item is None else item.number),
+            )
+
+    def drop(self, place: str, subject: str) -> int:
+        """Give up what was refused about a subject; return how much that was. What waits may have arrived, so that it is not given up."""
+        with self._told() as db:
+            return db.execute("DELETE FROM items WHERE place=? AND subject=? AND state='refused'", (place, subject)).rowcount
 
     async def deliver(self, item: Item, clearinghouse: Clearinghouse) -> Item:
         """Hand one thing over. Delivered before, it is not sent again.
@@ -126,8 +139,15 @@ class Outbox:
             return item
         self._note(item, tries=item.tries + 1, tried=time.time())
         try:
+            blob = self._blobs.get(item.blob) if item.blob else b""
+        except RemediatorError as error:
+            # It will not come back by itself, and must not hold up what waits behind it.
+            return self._note(
+                item, state="refused", problem=f"its bundle in the outbox is damaged ({error.message}); hand the case over anew"
+            )
+        try:
             if item.blob:
-                await clearinghouse.put_blob(item.blob, self._blobs.get(item.blob))
+                await clearinghouse.put_blob(item.blob, blob)
             answer = await clearinghouse.ask(Verb(item.verb), item.body, key=item.key, tlp=Tlp(item.tlp), embargo_until=item.embargo_until)
         except (SinkError, AuthError, EvidenceError):
             # Ours or theirs to mend first: nothing is wrong with what is handed over.
@@ -135,9 +155,9 @@ class Outbox:
         except RefusedError as error:
             if error.code in (Problem.clock_skew, Problem.bad_signature, Problem.wrong_audience):
                 raise SinkError(error.message, hint=error.hint) from error
-            return self._note(item, state="refused", problem=error.message)
+            return self._note(item, state="refused", problem=_why(error))
         except ConflictError as error:
-            return self._note(item, state="refused", problem=error.message)
+            return self._note(item, state="refused", problem=_why(error))
         return self._note(item, state="delivered", answer=answer.model_dump_json())
 
     def _note(self, item: Item, **values: Any) -> Item:
@@ -159,6 +179,10 @@ class Outbox:
                 if not isinstance(error, sqlite3.Error):
                     raise
                 raise StateError(f"the outbox cannot be used: {error}", hint="free some space, then try again") from error
+
+
+def _why(error: RemediatorError) -> str:
+    return f"{error.message}; {error.hint}" if error.hint else error.message
 
 
 def _item(row: sqlite3.Row) -> Item:

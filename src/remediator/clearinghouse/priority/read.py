@@ -47,6 +47,11 @@ def read_feeds(folder: Path, *, at: datetime) -> Feeds:
     )
 
 
+def holds_feeds(folder: Path) -> bool:
+    """Return whether there is anything for `read_feeds` in a folder."""
+    return any(_newest(folder, name) for name in _FILES) or any((folder / name).is_dir() for name in _FOLDERS)
+
+
 def _newest(folder: Path, name: str) -> Path | None:
     # Dates stand in the names, so the last by name is the newest.
     found = [path for pattern in _FILES[name] for path in folder.glob(pattern) if path.is_file()]

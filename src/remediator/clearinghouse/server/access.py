@@ -50,7 +50,9 @@ def address_of(request: web.Request, config: ServerConfig) -> str:
     if peer in config.trusted_proxies:
         forwarded = ",".join(request.headers.getall(hdrs.X_FORWARDED_FOR, []))
         told = [part.strip() for part in forwarded.split(",") if part.strip()]
-        # The last one was written by our proxy; those before it by anybody.
+        # The last one was written by our proxy, and the one before it where that is a proxy of ours too; what is left of these by anybody.
+        while len(told) > 1 and told[-1] in config.trusted_proxies:
+            told.pop()
         return address_name(told[-1]) if told else address_name(peer)
     return address_name(peer)
 

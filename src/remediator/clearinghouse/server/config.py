@@ -20,8 +20,12 @@ class ServerConfig(NamedTuple):
     """Lets loopback read /metrics without a token."""
     envelope_bytes: int = MOST_ENVELOPE_BYTES
     blob_bytes: int = MOST_BLOB_BYTES
-    connections: int = 4000
+    connections: int = 12_000
     connections_per_address: int = 1000
+    connections_per_second: float = 50.0
+    """New ones of one address; what comes faster is closed unanswered."""
+    connections_burst: int = 1000
+    """As many at once as an address may hold: whoever is behind one address comes back together after an outage."""
     header_seconds: float = 10.0
     """How long a connection may stay without a complete request head."""
     body_seconds: float = 20.0

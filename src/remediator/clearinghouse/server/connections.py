@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import socket
 import ssl
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, Protocol
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from remediator.clearinghouse.server.accepting import Acceptor, Greeting
 from remediator.clearinghouse.server.config import ServerConfig
 from remediator.clearinghouse.server.problems import of_status, problem
 from remediator.clearinghouse.server.rates import address_name
+from remediator.errors import ConfigError
 
 _FILES_KEPT_BACK = 128
 _SWEEP_SECONDS = 0.5
@@ -21,6 +25,19 @@ _LINGER_SECONDS = 2.0
 _KEEPALIVE_SECONDS = 3600.0  # ours is shorter, and knows why
 
 Answered = Callable[[web.BaseRequest, web.StreamResponse], None]
+
+
+class Held(Protocol):
+    """What has a place: a connection, or one that has not shaken hands yet."""
+
+    address: str
+    waiting_since: float | None
+
+    def stands_still(self, now: float, config: ServerConfig) -> bool:
+        """Return whether it was given time enough."""
+
+    def cut(self) -> None:
+        """Close at once."""
 
 
 class Guard:
@@ -31,22 +48,27 @@ class Guard:
         self.answered = answered
         self.refused = 0
         self.reaped = 0
-        self.most = min(config.connections, _files() - _FILES_KEPT_BACK)
-        self._open: dict[GuardedHandler, None] = {}
-        self._of_address: dict[str, dict[GuardedHandler, None]] = {}
+        self.most = min(config.connections, _files(config.connections + _FILES_KEPT_BACK) - _FILES_KEPT_BACK)
+        self._open: dict[Held, None] = {}
+        self._of_address: dict[str, dict[Held, None]] = {}
 
     @property
     def held(self) -> int:
         """Return how many are open."""
         return len(self._open)
 
-    def admit(self, connection: GuardedHandler) -> bool:
+    def is_crowded_by(self, address: str) -> bool:
+        """Return whether all places are taken, and this address has its share of them or more."""
+        return self.held >= self.most and len(self._of_address.get(address, ())) * len(self._of_address) >= self.most
+
+    def admit(self, connection: Held) -> bool:
         """Take a connection in, or return False. Where all places are taken, the one that asked for nothing longest has to go.
 
-        Where an address has all of its own places taken, it is one of its own.
+        Where an address has all of its own places taken, it is one of its own; a proxy of ours has as many as there are, for all behind it.
         """
         own = self._of_address.get(connection.address, {})
-        crowded = own if len(own) >= self.config.connections_per_address else self._open if self.held >= self.most else None
+        alone = connection.address not in self.config.trusted_proxies
+        crowded = own if alone and len(own) >= self.config.connections_per_address else self._open if self.held >= self.most else None
         if crowded is not None and not self._made_room(crowded):
             self.refused += 1
             return False
@@ -54,7 +76,7 @@ class Guard:
         self._of_address.setdefault(connection.address, {})[connection] = None
         return True
 
-    def forget(self, connection: GuardedHandler) -> None:
+    def forget(self, connection: Held) -> None:
         """Drop a connection that is closed; one that was never taken in is no matter."""
         if connection not in self._open:
             return
@@ -64,7 +86,7 @@ class Guard:
         if not own:
             del self._of_address[connection.address]
 
-    def waits(self, connection: GuardedHandler) -> None:
+    def waits(self, connection: Held) -> None:
         """Put a connection that finished its request behind all others, so that room is made at the cost of the idle."""
         if connection in self._open:
             for order in (self._open, self._of_address[connection.address]):
@@ -80,14 +102,14 @@ class Guard:
             for connection in [each for each in self._open if each.stands_still(now, self.config)]:
                 self._close(connection)
 
-    def _made_room(self, crowded: dict[GuardedHandler, None]) -> bool:
+    def _made_room(self, crowded: dict[Held, None]) -> bool:
         idle = next((each for each in crowded if each.waiting_since is not None), None)
         if idle is None:
             return False
         self._close(idle)
         return True
 
-    def _close(self, connection: GuardedHandler) -> None:
+    def _close(self, connection: Held) -> None:
         self.reaped += 1
         self.forget(connection)
         connection.cut()
@@ -96,11 +118,15 @@ class Guard:
 class GuardedHandler(RequestHandler):
     """aiohttp's connection, which also knows since when it waits, and answers what is no HTTP with a problem."""
 
-    __slots__ = ("address", "guard", "stuck_since", "waiting_since")
+    __slots__ = ("_gone", "address", "greeting", "guard", "stuck_since", "waiting_since")
 
-    def __init__(self, guard: Guard, manager: web.Server, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
+    def __init__(
+        self, guard: Guard, manager: web.Server, loop: asyncio.AbstractEventLoop, greeting: Greeting | None = None, **options: Any
+    ) -> None:
         super().__init__(manager, loop=loop, access_log=None, **options)  # type: ignore[arg-type]
         self.guard = guard
+        self.greeting = greeting
+        self._gone: asyncio.Event | None = None
         self.address = "unknown"
         self.waiting_since: float | None = loop.time()
         self.stuck_since: float | None = None
@@ -110,6 +136,9 @@ class GuardedHandler(RequestHandler):
         peer = transport.get_extra_info("peername")
         self.address = address_name(str(peer[0])) if isinstance(peer, tuple) else "unknown"
         super().connection_made(transport)
+        if self.greeting is not None:
+            # The place that it had while it shook hands is its own now: it must not push itself out.
+            self.guard.forget(self.greeting)
         if not self.guard.admit(self):
             assert isinstance(transport, asyncio.Transport)
             transport.write(_FULL)
@@ -118,7 +147,16 @@ class GuardedHandler(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Give the place free."""
         self.guard.forget(self)
+        if self._gone is not None:
+            self._gone.set()
         super().connection_lost(exc)
+
+    async def gone(self) -> None:
+        """Wait until nobody is there any more."""
+        if self.transport is None:
+            return
+        self._gone = self._gone or asyncio.Event()
+        await self._gone.wait()
 
     def pause_writing(self) -> None:
         """Note since when nobody reads what we send."""
@@ -167,10 +205,11 @@ class GuardedSite(web.BaseSite):
     """A listening address whose connections are guarded."""
 
     def __init__(self, runner: web.AppRunner, guard: Guard, host: str, port: int, ssl_context: ssl.SSLContext | None = None) -> None:
-        super().__init__(runner, ssl_context=ssl_context, backlog=1024)
+        super().__init__(runner, ssl_context=ssl_context, backlog=4096)
         self._guard = guard
         self._host = host
         self._port = port
+        self._acceptor: Acceptor | None = None
 
     @property
     def name(self) -> str:
@@ -179,31 +218,52 @@ class GuardedSite(web.BaseSite):
         return f"{'https' if self._ssl_context else 'http'}://{host}:{self._port}"
 
     async def start(self) -> None:
-        """Listen. Port 0 becomes the port that was found free."""
+        """Listen. Port 0 becomes the port that was found free. Raises ConfigError where that address cannot be had."""
         await super().start()
         loop = asyncio.get_running_loop()
         manager = self._runner.server
         assert manager is not None
 
-        def connection() -> GuardedHandler:
+        def connection(greeting: Greeting | None) -> GuardedHandler:
             return GuardedHandler(
                 self._guard,
                 manager,
                 loop,
+                greeting,
                 keepalive_timeout=_KEEPALIVE_SECONDS,
                 lingering_time=_LINGER_SECONDS,
                 auto_decompress=False,
                 max_headers=64,
             )
 
-        server = await loop.create_server(connection, self._host, self._port, ssl=self._ssl_context, backlog=self._backlog)
-        self._server = server
-        self._port = server.sockets[0].getsockname()[1]
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        try:
+            listener = socket.create_server((self._host, self._port), family=family, backlog=self._backlog)
+        except OSError as error:
+            told = f"cannot listen on {self._host}:{self._port}: {error.strerror or error}"
+            raise ConfigError(told, hint="another address or port; port 0 takes a free one") from error
+        listener.setblocking(False)
+        self._port = listener.getsockname()[1]
+        self._acceptor = Acceptor(listener, self._ssl_context, self._guard, connection)
+        self._acceptor.start()
+
+    async def stop(self) -> None:
+        """Listen no more; what is connected goes on."""
+        if self._acceptor is not None:
+            await self._acceptor.close()
+        await super().stop()
 
 
-def _files() -> int:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return soft if soft != resource.RLIM_INFINITY else 1 << 20
+def _files(wanted: int) -> int:
+    """Return how many files this process may have open, after asking for as many as are wanted: a shell's own limit is often 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _written(answer: web.Response) -> bytes:

@@ -10,6 +10,7 @@ from aiohttp import web
 from remediator.clearinghouse.server.access import secret_of
 from remediator.clearinghouse.server.answering import feed_page_of, said, whole
 from remediator.clearinghouse.server.asked import Asked
+from remediator.clearinghouse.server.connections import GuardedHandler
 from remediator.clearinghouse.wire.answers import FeedEntry
 from remediator.clearinghouse.wire.envelope import RefusedError
 from remediator.clearinghouse.wire.terms import MOST_PAGE
@@ -49,7 +50,8 @@ async def stream(asked: Asked) -> web.StreamResponse:
 async def _followed(asked: Asked, answer: web.StreamResponse, cursor: int) -> None:
     desk = asked.desk
     secret = secret_of(asked.request)
-    while not desk.stopping.is_set():
+    # A reader that is gone must not hold its place until the next word is written to nobody.
+    while not desk.stopping.is_set() and asked.request.transport is not None:
         # A token that was revoked meanwhile ends the stream: that is why it is asked for anew.
         caller = await desk.store.authenticate(secret)
         found = await desk.store.feed(caller, cursor, MOST_PAGE)
@@ -67,6 +69,8 @@ async def _news(asked: Asked, cursor: int) -> None:
         asyncio.ensure_future(desk.store.wait_for_feed(cursor, desk.config.heartbeat_seconds)),
         asyncio.ensure_future(desk.stopping.wait()),
     }
+    if isinstance(asked.request.protocol, GuardedHandler):
+        waits.add(asyncio.ensure_future(asked.request.protocol.gone()))
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:

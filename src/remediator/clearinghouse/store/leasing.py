@@ -39,8 +39,13 @@ async def lease(batch: Batch, call: Call) -> Answer:
     body: LeaseBody = call.body
     project = spelled(body.project)
     await _wanted(batch, project)
-    for held in await _live(batch, project):
-        if held["organisation"] != call.organisation and _overlap(json.loads(held["scope"]), body.scope):
+    for held in await _of_others(batch, project, call.organisation):
+        if not _overlap(json.loads(held["scope"]), body.scope):
+            continue
+        if held["expires_at"] <= batch.at:
+            # It ended, and stays so when our clock is set back: two must not hold the same.
+            await batch.change(schema.leases, {"id": held["id"]}, released_at=held["expires_at"])
+        else:
             until = moment(held["expires_at"])
             left = max(1, int((until - batch.now).total_seconds()))
             hint = f"held until {utc_text(until)}" + (f", contact: {held['contact'][:200]}" if held["contact"] else "")
@@ -204,10 +209,10 @@ async def _own(batch: Batch, call: Call, lease_id: str, fencing: int) -> Row:
     return row
 
 
-async def _live(batch: Batch, project: str) -> list[Row]:
+async def _of_others(batch: Batch, project: str, organisation: str) -> list[Row]:
     await batch.flush()
     table = schema.leases.c
-    where = (table.project == project, table.expires_at > batch.at, table.released_at.is_(None))
+    where = (table.project == project, table.organisation != organisation, table.released_at.is_(None))
     return [dict(row) for row in (await batch.connection.execute(select(schema.leases).where(*where))).mappings()]
 
 

@@ -1,0 +1,233 @@
+"""`remediator submit` and `lease` as they are typed, before a real server: what is delivered, what waits, what is refused, and how that is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remediator.clearinghouse.client.outbox import Outbox, idempotency_key
+from remediator.clearinghouse.store import Store
+from remediator.clearinghouse.wire.terms import Scope, Tier, Verb
+from remediator.evidence.keys import signing_key
+
+from .commands_kit import Done, Served, assert_told, here, program, serving
+from .test_validator import made
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, dict[str, str]]]:
+    with serving(tmp_path_factory.mktemp("served")) as found:
+        yield found, asyncio.run(joined(found.folder))
+
+
+async def joined(folder: Path) -> dict[str, str]:
+    """Let two take part, as the operator's commands do; return their tokens."""
+    tokens = {}
+    async with Store.open("sqlite", folder / "ch") as store:
+        for name in ("ONE", "TWO"):
+            organisation = await store.add_organisation(name, Tier.member)
+            await store.add_key(organisation.id, signing_key(folder / name / "state" / "keys").public.line())
+            _, tokens[name] = await store.create_token(organisation.id, (Scope.submit, Scope.pull))
+    return tokens
+
+
+@pytest.fixture(params=["ONE"])
+def who(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def folder(served: tuple[Served, dict[str, str]], who: str) -> Iterator[Path]:
+    """The folder of somebody who takes part, with an outbox of its own."""
+    place = settled(served, who)
+    yield place
+    for left in (place / "state" / "outbox").glob("outbox.sqlite*"):
+        left.unlink()
+
+
+def settled(served: tuple[Served, dict[str, str]], who: str, **changes: str) -> Path:
+    found, _ = served
+    place = found.folder / who
+    told = {"url": found.url, "token": f"env:{who}", "trust": found.trust, **changes}
+    home = place / "config" / "remediator"
+    home.mkdir(parents=True, exist_ok=True)
+    table = "".join(f'{name} = "{value}"\n' for name, value in told.items())
+    (home / "remediator.toml").write_text(f"[clearinghouses.ours]\n{table}")
+    return place
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], served: tuple[Served, dict[str, str]], folder: Path) -> Run:
+    for name, token in served[1].items():
+        monkeypatch.setenv(name, token)
+    return here(monkeypatch, capfd, folder)
+
+
+def bundle(folder: Path, version: str) -> str:
+    """Write a signed bundle of a proven fix, by the product's own writer."""
+    path = folder / f"bundle-{version}.tar.zst"
+    found = made(folder / version, signing_key(folder / "state" / "keys"), uri=f"pkg:pypi/pyanyapi@{version}", version=version)
+    path.write_bytes(found.archive)
+    return str(path)
+
+
+def put(folder: Path, verb: Verb, body: dict[str, Any], subject: str) -> None:
+    outbox = Outbox(folder / "state")
+    outbox.put("ours", verb, body, key=idempotency_key(subject), subject=subject)
+    outbox.close()
+
+
+def test_what_is_handed_over_offline_waits_and_is_delivered_once(run: Run, folder: Path, served: tuple[Served, dict[str, str]]) -> None:
+    fix = bundle(folder, "0.6.0")
+    kept = run("submit", fix, "--offline")
+    assert kept.code == 3 and "waits in the outbox" in kept.out and "offline" in kept.err
+    (row,) = json.loads(run("submit", "--offline", "--json").out)
+    assert (row["place"], row["verb"], row["delivery"], row["id"]) == ("ours", "submit-fix", "waiting", "")
+    assert "outbox: 1 not delivered yet: remediator submit" in run().out
+    sent = run("submit")
+    assert sent.code == 0 and "delivered as fix-" in sent.out
+    # Handed over again, by hand or by mistake: nothing more is sent, and it is the same fix there.
+    again = [json.loads(run("submit", *words, "--json").out) for words in ((), (fix,))]
+    assert again[0] == again[1] and len(again[0]) == 1 and again[0][0]["delivery"] == "delivered"
+    told = run("submit", "--status", "--json", "id,state")
+    assert (told.code, json.loads(told.out)) == (0, [{"id": again[0][0]["id"], "state": "received"}])
+    numbers = {row["name"]: row["count"] for row in json.loads(served[0].run("stats", "--json").out)}
+    assert numbers["fixes_received"] == 1
+    assert "outbox" not in run().out
+
+
+def test_while_nobody_answers_it_waits_and_the_exit_code_says_so(run: Run, served: tuple[Served, dict[str, str]], who: str) -> None:
+    folder = settled(served, who, url="http://127.0.0.1:9")
+    kept = run("submit", bundle(folder, "0.6.1"))
+    assert kept.code == 3 and "not delivered" in kept.err and "127.0.0.1:9" in kept.err
+    settled(served, who)
+    assert run("submit").code == 0
+
+
+def test_what_is_refused_holds_up_nothing_and_is_tried_again_when_asked(
+    run: Run, folder: Path, served: tuple[Served, dict[str, str]]
+) -> None:
+    run("submit", "--offline", "--json")
+    other = settled(served, "TWO")
+    held = program(other, "lease", "take", "pkg:pypi/held", "--json", TWO=served[1]["TWO"])
+    put(folder, Verb.lease, {"project": "pkg:pypi/held"}, "the lease")
+    put(folder, Verb.submit_finding, {"flaw": {"project": "nonsense", "title": "t"}, "scanner": "s"}, "nonsense")
+    put(folder, Verb.submit_finding, {"flaw": {"project": "pkg:pypi/b", "title": "t"}, "scanner": "s"}, "behind it")
+    first = run("submit")
+    assert first.code == 7
+    lines = {line.split("  ")[1]: line for line in first.out.splitlines()}
+    assert "refused" in lines["the lease"] and "lease-held" in lines["the lease"] and "held until" in lines["the lease"]
+    assert "bad-request" in lines["nonsense"]
+    assert "delivered as finding-" in lines["behind it"]
+    assert "submit --again" in first.err and "--drop" in first.err
+    assert "outbox: 2 refused" in run().out
+    # Told, and not failed anew: a timer that delivers what is left is not red for ever.
+    second = run("submit")
+    assert second.code == 0 and second.out == first.out and "submit --again" in second.err
+    lease = json.loads(held.out)
+    program(other, "lease", "release", lease["id"], "--fencing", str(lease["fencing"]), TWO=served[1]["TWO"])
+    third = run("submit", "--again")
+    assert third.code == 7
+    lines = {line.split("  ")[1]: line for line in third.out.splitlines()}
+    assert "delivered as lease-" in lines["the lease"] and "refused" in lines["nonsense"]
+    dropped = run("submit", "--drop", "nonsense", "--json", "subject,delivery")
+    assert dropped.code == 0
+    assert {row["subject"]: row["delivery"] for row in json.loads(dropped.out)} == {"the lease": "delivered", "behind it": "delivered"}
+    assert_told(run("submit", "--drop", "the lease"), 2, "nothing about 'the lease' was refused")
+
+
+def test_a_case_that_is_named_is_tried_although_it_was_refused(run: Run, folder: Path) -> None:
+    fix = bundle(folder, "0.6.2")
+    run("submit", fix, "--offline")
+    outbox = Outbox(folder / "state")
+    (item,) = outbox.items()
+    outbox._note(item, state="refused", problem="it was opted out")
+    outbox.close()
+    assert run("submit").code == 0
+    assert "delivered as fix-" in run("submit", fix).out
+
+
+def test_a_bundle_that_is_damaged_in_the_outbox_is_told_and_holds_up_nothing(run: Run, folder: Path) -> None:
+    for version in ("0.6.3", "0.6.4"):
+        run("submit", bundle(folder, version), "--offline")
+    outbox = Outbox(folder / "state")
+    first = outbox.items()[0].blob.removeprefix("sha256:")
+    outbox.close()
+    (path,) = [
+        each for each in (folder / "state" / "outbox" / "blobs").rglob("*") if each.is_file() and first[4:] in str(each).replace("/", "")
+    ]
+    path.chmod(0o600)
+    path.write_bytes(b"damaged")
+    done = run("submit", "--json", "delivery,problem")
+    assert done.code == 7
+    one, two = json.loads(done.out)
+    assert one["delivery"] == "refused" and "damaged" in one["problem"] and two["delivery"] == "delivered"
+
+
+def test_a_token_that_is_refused_is_exit_code_4_and_loses_nothing(run: Run, folder: Path) -> None:
+    fix = bundle(folder, "0.6.5")
+    assert_told(run("submit", fix, ONE="rch_" + "0" * 16 + "_" + "a" * 43), 4, "token")
+    assert_told(run("submit", fix, ONE=""), 2, "ONE")
+    assert "waits" in run("submit", "--offline").out
+    assert run("submit").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("submit", "no-such-case"), "no-such-case"),
+        (("submit", "--to", "theirs"), "theirs"),
+        (("submit", "--tlp", "pink"), "pink"),
+        (("submit", "--embargo-days", "181"), "181"),
+        (("submit", "--json", "colour"), "colour"),
+        (("lease", "take", "nonsense"), "project"),
+        (("lease", "take", "pkg:pypi/a", "--minutes", "0"), "--minutes"),
+        (("lease", "renew", "lease-1"), "--fencing"),
+        (("lease", "release", "lease-1", "--fencing", "one"), "one"),
+        (("lease", "list", "--at", "theirs"), "theirs"),
+        (("lease", "list", "--offline"), "offline"),
+    ],
+)
+def test_bad_input_is_told(run: Run, words: tuple[str, ...], said: str) -> None:
+    done = run(*words)
+    assert_told(done, 2, said)
+    assert "hint: " in done.err
+
+
+def test_a_lease_is_taken_renewed_listed_and_released(run: Run, served: tuple[Served, dict[str, str]]) -> None:
+    taken = run("lease", "take", "pkg:pypi/shop", "--minutes", "5", "--scope", "src", "--contact", "sec@one.example", "--json")
+    lease = json.loads(taken.out)
+    assert (taken.code, lease["project"], lease["scope"], lease["fencing"]) == (0, "pkg:pypi/shop", ["src"], 1)
+    other = settled(served, "TWO")
+    refused = program(other, "lease", "take", "pkg:pypi/shop", TWO=served[1]["TWO"])
+    assert_told(refused, 7, "lease-held", "sec@one.example")
+    own = (lease["id"], "--fencing", "1")
+    renewed = json.loads(run("lease", "renew", *own, "--minutes", "60", "--json").out)
+    assert renewed["expires_at"] > lease["expires_at"]
+    listed = run("lease", "list", "--project", "pkg:pypi/shop")
+    assert lease["id"] in listed.out and "src" in listed.out and "until" in listed.out
+    assert_told(run("lease", "renew", lease["id"], "--fencing", "2"), 7, "lease-stale")
+    released = run("lease", "release", *own)
+    assert released.code == 0 and "released" in released.out
+    assert_told(run("lease", "renew", *own), 7, "lease-stale", "take a new lease")
+    assert json.loads(run("lease", "list", "--project", "pkg:pypi/shop", "--json").out) == []
+    assert "no lease holds" in run("lease", "list", "--project", "pkg:pypi/shop").err
+
+
+def test_a_project_that_opted_out_is_not_leased(run: Run, folder: Path) -> None:
+    put(folder, Verb.opt_out, {"project": "pkg:pypi/quiet", "contact": "me@quiet.example"}, "quiet")
+    assert run("submit").code == 0
+    assert_told(run("lease", "take", "pkg:pypi/quiet"), 7, "opted-out", "me@quiet.example")
+
+
+def test_another_ledger_than_the_trusted_is_exit_code_8(run: Run, served: tuple[Served, dict[str, str]], who: str) -> None:
+    settled(served, who, trust="SHA256:" + "A" * 43)
+    assert_told(run("lease", "list"), 8, "ledger key")
+    settled(served, who)
