@@ -47,7 +47,7 @@ def test_an_address_that_cannot_be_split_is_not_fetched(uri: str) -> None:
     bundle = OnlySource()
     bundle.source = source  # type: ignore[attr-defined]
     with pytest.raises(UnfetchableError):
-        fetchable(bundle, Policy())  # type: ignore[arg-type]
+        fetchable(bundle, Policy(), "github.com/x/y")  # type: ignore[arg-type]
 
 
 async def test_a_project_that_grows_when_it_is_spelled_does_not_end_the_validators(store: Store, joins: Joins) -> None:

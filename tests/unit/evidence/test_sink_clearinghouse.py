@@ -18,6 +18,7 @@ from remediator.clearinghouse.wire.terms import Scope, Tier
 from remediator.errors import ConfigError, EvidenceError
 from remediator.evidence.keys import signing_key
 from remediator.records import Submission
+from remediator.settings import ClearinghouseSettings, load_settings
 from remediator.testing.clearinghouse import Clock, Party, party
 
 NOBODY = "http://127.0.0.1:9"
@@ -35,9 +36,12 @@ async def team(tmp_path: Path) -> AsyncIterator[Party]:
 def sink(team: Party, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ClearinghouseSink]:
     monkeypatch.setenv("SINK_TOKEN", team.token)
 
-    def make(url: str, **changed: Any) -> ClearinghouseSink:
-        place = {"url": url, "token": "env:SINK_TOKEN", "trust": team.store.audience, "tlp": "green", "embargo_days": 0, "offline": False}
-        return ClearinghouseSink(state=str(tmp_path / "state"), project="pkg:pypi/shop", places={"ours": {**place, **changed}})
+    def make(url: str, *, offline: bool = False, **changed: Any) -> ClearinghouseSink:
+        told = {"url": url, "token": "env:SINK_TOKEN", "trust": team.store.audience, "tlp": "green", **changed}
+        settings = load_settings(state=tmp_path / "state").model_copy(
+            update={"clearinghouses": {"ours": ClearinghouseSettings(**told)}, "offline": offline}
+        )
+        return ClearinghouseSink(project="pkg:pypi/shop", **settings.defaults_for("clearinghouse"))
 
     return make
 
