@@ -37,9 +37,9 @@ def sink(team: Party, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callab
     monkeypatch.setenv("SINK_TOKEN", team.token)
 
     def make(url: str, *, offline: bool = False, **changed: Any) -> ClearinghouseSink:
-        told = {"url": url, "token": "env:SINK_TOKEN", "trust": team.store.audience, "tlp": "green", **changed}
+        told = {"url": url, "token": "env:SINK_TOKEN", "trust": team.store.audience, "tlp": "green"}
         settings = load_settings(state=tmp_path / "state").model_copy(
-            update={"clearinghouses": {"ours": ClearinghouseSettings(**told)}, "offline": offline}
+            update={"clearinghouses": {"ours": ClearinghouseSettings(**told).model_copy(update=changed)}, "offline": offline}
         )
         return ClearinghouseSink(project="pkg:pypi/shop", **settings.defaults_for("clearinghouse"))
 
