@@ -37,7 +37,7 @@ def read_secret(reference: str, environment: Mapping[str, str]) -> str:
     }[source]
     key = read().strip()
     if not key:
-        raise ConfigError(f"the key {reference} is empty", hint="store it, or name another place in `key`")
+        raise ConfigError(f"the key {reference} is empty", hint="store it, or name another place in the settings")
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigError(f"what {reference} gives is not one key: it has spaces, line ends or characters that no key has")
     return key
@@ -45,7 +45,7 @@ def read_secret(reference: str, environment: Mapping[str, str]) -> str:
 
 def _from_environment(name: str, environment: Mapping[str, str]) -> str:
     if name not in environment:
-        raise ConfigError(f"the key env:{name} is not there", hint=f"export {name}, or name another place in `key`")
+        raise ConfigError(f"the key or token env:{name} is not there", hint=f"export {name}, or name another place for it")
     return environment[name]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from remediator.clearinghouse.store import Store
 from remediator.evidence.keys import SigningKey
 
 from .commands_kit import Done, assert_told, here, serving
@@ -24,6 +26,16 @@ KEY = SigningKey.generate().public.line()
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
     return here(monkeypatch, capfd, tmp_path)
+
+
+def begun(folder: Path) -> None:
+    """Make a clearinghouse in this folder, as serving it once does."""
+
+    async def make() -> None:
+        async with Store.open("sqlite", folder):
+            pass
+
+    asyncio.run(make())
 
 
 # -- feeds -------------------------------------------------------------------------------------------------------------
@@ -134,8 +146,9 @@ def queue_of(link: str) -> str:
     return str(browser.open(asked, timeout=30).read().decode())
 
 
-def test_the_demo_lets_in_nobody_from_elsewhere_and_stays_out_of_a_clearinghouse_in_use(run: Run) -> None:
+def test_the_demo_lets_in_nobody_from_elsewhere_and_stays_out_of_a_clearinghouse_in_use(run: Run, tmp_path: Path) -> None:
     assert_told(run("clearinghouse", "serve", "--demo", "--listen", "0.0.0.0:0"), 2, "--demo", "127.0.0.1")
+    begun(tmp_path / "ch")
     assert run("clearinghouse", "organisation", "Team", "--data", "ch").code == 0
     assert_told(run("clearinghouse", "serve", "--demo", "--data", "ch", "--listen", "127.0.0.1:0", "--validators", "0"), 2, "in use")
 
@@ -143,7 +156,9 @@ def test_the_demo_lets_in_nobody_from_elsewhere_and_stays_out_of_a_clearinghouse
 # -- the others --------------------------------------------------------------------------------------------------------
 
 
-def test_what_the_operators_commands_print_is_json_where_that_is_asked_for(run: Run) -> None:
+def test_what_the_operators_commands_print_is_json_where_that_is_asked_for(run: Run, tmp_path: Path) -> None:
+    begun(tmp_path / "ch")
+
     def told(*words: str) -> list[dict[str, object]]:
         done = run("clearinghouse", *words, "--data", "ch", "--json")
         assert done.code == 0, done
@@ -182,7 +197,8 @@ def test_what_the_operators_commands_print_is_json_where_that_is_asked_for(run: 
         (("conform", "ftp://x", "--read-only"), "ftp"),
     ],
 )
-def test_bad_input_is_told_in_a_sentence(run: Run, words: tuple[str, ...], said: str) -> None:
+def test_bad_input_is_told_in_a_sentence(run: Run, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    begun(tmp_path / "clearinghouse")
     done = run("clearinghouse", *words, REMEDIATOR_CLEARINGHOUSE_TOKEN="rch_x")
     assert done.code in (2, 3), done
     assert_told(done, done.code, said)

@@ -135,6 +135,31 @@ def test_a_step_back_a_gap_and_another_carrier_are_exit_code_8(sides: Sides, ch:
     assert sides.inside("bundle", "import", files[1]).code == 0
 
 
+def test_a_bundle_that_never_got_inside_is_made_again_with_all_that_came_since(sides: Sides, ch: House) -> None:
+    fixes = [ch.fix("gap-again-1")]
+    carrier = sides.carried()
+    for number in (2, 3):
+        fixes.append(ch.fix(f"gap-again-{number}"))
+        # The medium's file is written over: what was bundle 2 is lost.
+        assert sides.outside("bundle", "create", "-o", sides.medium / "in.rmb").code == 0
+    refused = sides.inside("bundle", "import", sides.medium / "in.rmb")
+    assert refused.code == 8 and "remediator bundle create --again 2" in refused.err
+    made = sides.outside("bundle", "create", "-o", sides.medium / "in.rmb", "--again", "2", "--json")
+    assert (made.code, made.json["sequence"], made.json["fixes"]) == (0, 2, 2)
+    assert sides.inside("bundle", "import", sides.medium / "in.rmb").code == 0
+    assert sides.inside("pull", "--offline", "--sbom", sides.inside.sbom("gap-again-1", "gap-again-2", "gap-again-3")).code == 1
+    assert {each.stem for each in (sides.inside.folder / "fixes" / "patches").iterdir()} == set(fixes)
+    # It goes on behind the one that was made again, and what was made again once more is a step back inside.
+    ch.fix("gap-again-4")
+    assert sides.carried() == carrier
+    assert sides.outside("bundle", "create", "-o", sides.medium / "in.rmb", "--again", "1").code == 0
+    assert "a step back" in sides.inside("bundle", "import", sides.medium / "in.rmb").err
+    for number, told in (("2", "the last one is 1"), ("0", "--again")):
+        done = sides.outside("bundle", "create", "-o", sides.medium / "none.rmb", "--again", number)
+        assert done.code == 2 and told in done.err, done
+    assert not (sides.medium / "none.rmb").exists()
+
+
 def again_sealed(data: bytes, key: SigningKey, change: Callable[[dict[str, Any], dict[str, bytes]], None], kind: str) -> bytes:
     """Change a bundle as whoever holds the key `key` can, and sign it anew."""
     files = unpack_files(data, "b")

@@ -95,6 +95,47 @@ def test_what_cannot_be_done_is_said_in_a_sentence(served: Served, words: tuple[
     assert "\x1b" not in done.err
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("organisation", "Fix Team"), "remediator clearinghouse organisation"),
+        (("organisation", "--disable", "org-0"), "remediator clearinghouse organisation"),
+        (("token", "--revoke", "0"), "remediator clearinghouse token"),
+        (("key", "--revoke", "SHA256:0"), "remediator clearinghouse key"),
+    ],
+)
+def test_a_hint_that_says_how_to_list_changes_nothing(served: Served, words: tuple[str, ...], hint: str) -> None:
+    served.run("organisation", "Fix Team")
+    before = served.run("verify-ledger").out
+    assert served.run(*words).err.endswith(f"hint: {hint}\n")
+    assert served.run(*hint.split()[2:]).code == 0
+    assert served.run("verify-ledger").out == before
+
+
+def test_a_folder_without_a_clearinghouse_gets_none(served: Served) -> None:
+    for words in (("organisation", "Lost"), ("stats",), ("verify-ledger",), ("work", "--once")):
+        done = program(served.folder, "clearinghouse", words[0], "--data", "elsewhere", *words[1:])
+        assert (done.code, "no clearinghouse in elsewhere" in done.err, "clearinghouse serve" in done.err) == (2, True, True), done
+    assert not (served.folder / "elsewhere").exists()
+
+
+def test_a_list_with_nothing_in_it_says_so_and_no_number_is_left_out(fresh: Served) -> None:
+    for words, told in (
+        (("organisation",), "no organisation yet"),
+        (("token",), "no token yet"),
+        (("key",), "no key yet"),
+        (("opt-outs",), "nobody opted out"),
+        (("requeue", "--all"), "nothing ended as infra_error"),
+    ):
+        done = fresh.run(*words)
+        assert (done.code, done.out, told in done.err) == (0, "", True), done
+        assert json.loads(fresh.run(*words, "--json").out) == []
+    assert "flaws  0\n" in fresh.run("stats").out
+    made = json.loads(fresh.run("organisation", "Shut Out", "--json").out)
+    assert "disabled" not in fresh.run("organisation").out
+    assert fresh.run("organisation", "--disable", made[0]["id"]).out.rstrip().endswith("disabled")
+
+
 def test_numbers_the_ledger_and_a_link(fresh: Served) -> None:
     fresh.run("organisation", "Fix Team")
     numbers = {row["name"]: row["count"] for row in json.loads(fresh.run("stats", "--json").out)}

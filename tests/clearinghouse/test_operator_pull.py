@@ -96,7 +96,16 @@ def test_what_cannot_be_subscribed_to_is_told_and_kept_nowhere(
     assert machine.files() == {}
 
 
+def test_a_mistyped_key_is_put_right_before_the_first_pull(machine: Machine, ch: House) -> None:
+    assert machine("subscribe", ch.url, "--trust", OTHER_KEY, "--token-stdin", stdin=ch.hospital.token).code == 0
+    assert machine("pull").code == 8
+    assert machine("subscribe", ch.url, "--trust", ch.trust, "--token-stdin", stdin=ch.hospital.token).code == 0
+    done = machine("pull")
+    assert (done.code, "is the first that is seen here" in done.err) == (0, True), done
+
+
 def test_another_ledger_needs_another_name(hospital: Machine, ch: House) -> None:
+    assert hospital("pull").code == 0
     before = hospital.files()
     done = hospital("subscribe", ch.url, "--trust", OTHER_KEY)
     assert (done.code, "choose another --name" in done.err) == (2, True)
@@ -148,6 +157,17 @@ def test_a_token_that_is_not_known_is_exit_code_4(hospital: Machine, ch: House) 
     done = hospital("pull", CH_TOKEN="rch_0123456789abcdef_" + "x" * 43)
     assert (done.code, done.err.startswith("error: ")) == (4, True)
     assert "x" * 20 not in done.err
+    assert "check the token of 'default'" in done.err and "Authorization" not in done.err
+
+
+def test_an_outcome_whose_key_is_not_registered_yet_is_kept_and_counted_once(hospital: Machine, ch: House) -> None:
+    fix = ch.fix("pull-unregistered")
+    assert hospital("pull").code == 0
+    done = hospital("outcome", fix, "applied")
+    assert (done.code, "submit --show-key" in done.err, "next `remediator pull`" in done.err) == (4, True, True), done
+    ch.register(hospital("submit", "--show-key").out.strip())
+    assert hospital("pull").code == 0
+    assert ch.outcomes(fix) == {"applied": 1}
 
 
 def test_nobody_there_is_told_and_nothing_is_lost(hospital: Machine, ch: House) -> None:

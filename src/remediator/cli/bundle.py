@@ -31,10 +31,15 @@ def command() -> None:
 @command.command("create", cls=Verb, json_fields=json_fields.AIRGAP)
 @_out
 @click.option("--days", type=click.IntRange(1, 365), default=30, show_default=True, help="How long it may be imported.")
+@click.option("--again", type=click.IntRange(1), metavar="N", help="Bundle N never got inside: make it again, with all since N-1.")
 @_name
 @pass_session
-def create(session: Session, out: Path, days: int, name: str) -> int:
-    """Pull, then write what is new since the last bundle into a file, with the ledger's proofs, signed by this machine's key."""
+def create(session: Session, out: Path, days: int, again: int | None, name: str) -> int:
+    """Pull, then write what is new since the last bundle into a file, with the ledger's proofs, signed by this machine's key.
+
+    Bundles are imported in their order, each once. One that was lost, overwritten or expired is made again by --again; those made after it
+    count no more, as all that they had is in it.
+    """
     from remediator.artefacts import write_atomically
     from remediator.clearinghouse.client import airgap
     from remediator.clearinghouse.client.http import Clearinghouse
@@ -49,7 +54,7 @@ def create(session: Session, out: Path, days: int, name: str) -> int:
         key = await asyncio.to_thread(signing_key, session.settings.state / "keys")
         async with Clearinghouse.connect(place) as clearinghouse:
             await subscriber.pull(clearinghouse)
-            return await airgap.create(subscriber, clearinghouse, key, days=days)
+            return await airgap.create(subscriber, clearinghouse, key, days=days, again=again)
 
     data, manifest = asyncio.run(run())
     write_atomically(out, data)

@@ -54,7 +54,7 @@ def opt_outs(session: Session, data: Path, database: str, withdraw: str | None) 
             if not (cursor := page.next):
                 return found
 
-    return told(session, in_store(data, database, go), json_fields.OPT_OUT)
+    return told(session, in_store(data, database, go), json_fields.OPT_OUT, none="nobody opted out")
 
 
 @click.command("requeue", cls=Verb, json_fields=json_fields.REQUEUED)
@@ -73,7 +73,8 @@ def requeue(session: Session, fixes: tuple[str, ...], data: Path, database: str,
     async def go(store: Store) -> list[str]:
         return await store.requeue(fixes)
 
-    return told(session, [{"id": each} for each in in_store(data, database, go)], json_fields.REQUEUED)
+    found = [{"id": each} for each in in_store(data, database, go)]
+    return told(session, found, json_fields.REQUEUED, none="nothing ended as infra_error")
 
 
 @click.command("stats", cls=Verb, json_fields=json_fields.STATS)
@@ -87,4 +88,4 @@ def stats(session: Session, data: Path, database: str) -> int:
         return await store.stats()
 
     found = in_store(data, database, go)
-    return told(session, [{"name": name, "count": count} for name, count in sorted(found.items())], json_fields.STATS)
+    return told(session, [{"name": name, "count": count} for name, count in sorted(found.items())], json_fields.STATS, none="")

@@ -44,7 +44,7 @@ def command(
     there. Exit code 0 where every statement holds, 1 where one does not, 3 where none is broken but some were not run.
     """
     from remediator.clearinghouse.conform.ground import Member
-    from remediator.clearinghouse.conform.running import conform
+    from remediator.clearinghouse.conform.running import ONLY_READING, conform
     from remediator.cli.console import safe
     from remediator.cli.documents import print_json
     from remediator.errors import UsageError
@@ -63,12 +63,17 @@ def command(
     if session.json is not None:
         print_json(session, [{**each._asdict(), "outcome": each.outcome.value} for each in found.found])
         return found.exit_code
+    passed_over = sum(each.reason == ONLY_READING for each in found.found)
     for each in found.found:
+        if each.reason == ONLY_READING:
+            continue
         session.out.print(f"{each.number:>5}  {_MARKS[each.outcome]:<8} {safe(each.text)}")
         if each.reason:
             session.out.print(f"                {safe(each.reason)}")
     counts = {outcome: sum(each.outcome == outcome for each in found.found) for outcome in _MARKS}
     session.out.print(f"{counts['holds']} hold, {counts['broken']} do not, {counts['not-run']} were not run")
+    if passed_over:
+        session.talk(f"{passed_over} of those change something, and only reading was asked for")
     return found.exit_code
 
 

@@ -38,11 +38,11 @@ def organisation(session: Session, name: str | None, data: Path, database: str, 
             return [(await store.add_organisation(name, Tier(tier), contact)).as_json()]
         return [each.as_json() for each in await store.organisations()]
 
-    return told(session, in_store(data, database, go), json_fields.ORGANISATION)
+    return told(session, in_store(data, database, go), json_fields.ORGANISATION, none="no organisation yet")
 
 
 @click.command("token", cls=Verb, json_fields=json_fields.TOKEN)
-@click.argument("organisation_id", metavar="ORGANISATION", required=False)
+@click.argument("organisation_id", metavar="[ORGANISATION]", required=False)
 @data_option
 @database_option
 @click.option("--scope", "scopes", multiple=True, type=click.Choice(["submit", "assess", "pull", "admin"]), help="Repeat for several.")
@@ -78,12 +78,12 @@ def token(
         session.talk(f"token {found[0]}: {', '.join(scopes)}; it is shown this once")
         click.echo(found[1])
         return 0
-    return told(session, found, json_fields.TOKEN)
+    return told(session, found, json_fields.TOKEN, none="no token yet: --scope makes one")
 
 
 @click.command("key", cls=Verb, json_fields=json_fields.SUBMITTER_KEY)
-@click.argument("organisation_id", metavar="ORGANISATION", required=False)
-@click.argument("line", metavar="KEY", required=False)
+@click.argument("organisation_id", metavar="[ORGANISATION]", required=False)
+@click.argument("line", metavar="[KEY]", required=False)
 @data_option
 @database_option
 @click.option("--days", type=click.IntRange(1, 3650), help="How long it is taken; for ever by default.")
@@ -102,7 +102,7 @@ def key(
     revoke: str | None,
     reason: str,
 ) -> int:
-    """Register a submitter's public KEY (`ssh-ed25519 …`, as `remediator doctor` shows it) for ORGANISATION; without KEY, list keys."""
+    """Register a submitter's public KEY (theirs: `remediator submit --show-key`) for ORGANISATION; without KEY, list keys."""
 
     async def go(store: Store) -> list[dict[str, Any]]:
         if revoke is not None:
@@ -112,7 +112,7 @@ def key(
             await store.add_key(await id_of(store, organisation_id), line, not_after=until, replaces=replaces)
         return [each._asdict() for each in await store.keys(organisation_id and await id_of(store, organisation_id))]
 
-    return told(session, in_store(data, database, go), json_fields.SUBMITTER_KEY)
+    return told(session, in_store(data, database, go), json_fields.SUBMITTER_KEY, none="no key yet")
 
 
 @click.command("login-link", cls=Verb)

@@ -107,6 +107,9 @@ async def _until(stop: asyncio.Event, working: Sequence[asyncio.Task[Any]]) -> N
 
 def worked(session: Session, data: Path, database: str, *, once: bool, git_hosts: Sequence[str]) -> int:
     """Validate until a signal comes, or with `once` until nothing is left; return the exit code."""
+    from remediator.cli.clearinghouse_store import served_before
+
+    served_before(data)
     _shown_logs(session)
 
     async def run() -> None:

@@ -31,20 +31,30 @@ async def id_of(store: Store, word: str) -> str:
     return next((each.id for each in known if word in (each.id, each.name)), word)
 
 
+def served_before(data: Path) -> None:
+    """Raise UsageError where no clearinghouse is in this folder: beside a server nobody wants a new one, with another ledger key."""
+    from remediator.errors import UsageError
+    from remediator.evidence.keys import KEY_FILE
+
+    if not (data / "ledger" / KEY_FILE).is_file():
+        raise UsageError(f"there is no clearinghouse in {data}", hint="--data names the folder of one; clearinghouse serve makes a new one")
+
+
 def in_store(data: Path, database: str, work: Callable[[Store], Awaitable[T]]) -> T:
-    """Open the store, and return what the work returned."""
+    """Open the store, and return what the work returned. Raises UsageError where there is none."""
 
     async def run() -> T:
         from remediator.clearinghouse.store import Store
 
+        served_before(data)
         async with Store.open(database, data) as store:
             return await work(store)
 
     return asyncio.run(run())
 
 
-def told(session: Session, rows: list[dict[str, Any]], fields: tuple[str, ...]) -> int:
-    """Print rows, as JSON where that is asked for; return the exit code."""
+def told(session: Session, rows: list[dict[str, Any]], fields: tuple[str, ...], *, none: str) -> int:
+    """Print rows, as JSON where that is asked for, or for people that there is `none`; return the exit code."""
     from remediator.cli.console import safe
     from remediator.cli.documents import print_json
 
@@ -53,7 +63,13 @@ def told(session: Session, rows: list[dict[str, Any]], fields: tuple[str, ...]) 
         print_json(session, shown)
         return 0
     for row in shown:
-        session.out.print("  ".join(safe(str(value)) for value in row.values() if value not in (None, "", False)))
+        # A flag is told by its name, and a count of nothing is a count.
+        words = (
+            name if value is True else str(value) for name, value in row.items() if value is not None and value != "" and value is not False
+        )
+        session.out.print("  ".join(safe(word) for word in words))
+    if not shown:
+        session.talk(none)
     return 0
 
 

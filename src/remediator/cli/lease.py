@@ -33,6 +33,13 @@ def command() -> None:
 @pass_session
 def take(session: Session, project: str, minutes: int, commits: str, scope: tuple[str, ...], contact: str, name: str | None) -> int:
     """Take a lease on a project: a repository's URL, or a package such as pkg:pypi/NAME."""
+    from remediator.clearinghouse.wire.identity import project as spelled
+    from remediator.errors import UsageError
+
+    try:
+        spelled(project)
+    except ValueError as error:
+        raise UsageError(str(error), hint="pkg:pypi/NAME, or https://HOST/PATH of its repository") from error
     body = {"project": project, "ttl_seconds": minutes * 60, "commits": commits, "scope": scope, "contact": contact}
     return _asked(session, name, "lease", body)
 

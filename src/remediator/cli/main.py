@@ -153,6 +153,9 @@ def _told(error: BaseException, session: Session) -> int:
             return _say(error, session, error.message, error.hint, error.exit_code)
         case click.Abort() | KeyboardInterrupt():
             return _say(error, session, "stopped", "", ExitCode.interrupted)
+        case click.exceptions.NoArgsIsHelpError() if isinstance(error.ctx.command, click.Group):
+            names = ", ".join(error.ctx.command.list_commands(error.ctx))
+            return _say(error, session, f"which command? There is: {names}", _usage_hint(error), ExitCode.usage)
         case click.ClickException():
             return _say(error, session, error.format_message(), _usage_hint(error), ExitCode.usage)
         case BrokenPipeError() | ReaderGoneError():

@@ -78,6 +78,7 @@ def _noted(session: Session, subscriber: Subscriber, body: ReceiptBody, note: st
     from remediator.clearinghouse.client.outbox import Outbox
     from remediator.cli.console import safe
     from remediator.cli.receipts import hand_over, told
+    from remediator.errors import AuthError
 
     name = subscriber.read().name
     key = _key(body)
@@ -91,7 +92,11 @@ def _noted(session: Session, subscriber: Subscriber, body: ReceiptBody, note: st
             told(session, subscriber, outbox, [item], "")
             session.talk(f"{safe(name)} is behind an air gap: remediator bundle results -o FILE takes it out")
             return 0
-        trouble = asyncio.run(hand_over(session, subscriber, outbox))
+        try:
+            trouble = asyncio.run(hand_over(session, subscriber, outbox))
+        except AuthError as error:
+            # Whoever tells it once more would have it counted twice.
+            raise AuthError(error.message, hint=f"{error.hint}. It is kept, and handed over by the next `remediator pull`") from error
         return told(session, subscriber, outbox, [item], trouble)
     finally:
         outbox.close()

@@ -55,6 +55,7 @@ def command(
     that patch is withdrawn; one that fails is called again, ever later. It gets no argument, variable or file name that others wrote.
     """
     from remediator.clearinghouse.client.calling import command_of
+    from remediator.clearinghouse.client.subscriber import Subscriber
     from remediator.cli.match import planned, tell
     from remediator.cli.watch import Wanted, called, watched
     from remediator.errors import UsageError
@@ -70,7 +71,8 @@ def command(
     if session.settings.offline:
         _tell_state(session, name)
     else:
-        _tell(session, pull(session, name), alone=not sboms)
+        first = Subscriber(session.settings.state, name).read().head is None
+        _tell(session, pull(session, name), alone=not sboms, first=first)
     code, found = 0, None
     if sboms:
         found = planned(session, name, sboms, out, feeds=feeds, exposed=exposed)
@@ -113,26 +115,27 @@ def place_of(session: Session, subscriber: Subscriber) -> Place:
     return Place(told.name, told.url, token.get_secret_value(), told.trust, trust_store())
 
 
-def tell_pulled(session: Session, pulled: Pulled) -> None:
-    """Say what a pull brought."""
+def tell_pulled(session: Session, pulled: Pulled, *, first: bool = False) -> None:
+    """Say what a pull brought; of the `first` no more is known than that it is signed."""
     from remediator.cli.console import safe
 
+    known = "is the first that is seen here" if first else "goes on from the last pull"
     session.talk(
         f"{safe(pulled.name)}: {len(pulled.new)} new, {len(pulled.withdrawn)} withdrawn, {pulled.fixes} in all;"
-        f" signature ok, the ledger ({pulled.ledger_size} entries) goes on from the last pull"
+        f" signature ok, the ledger ({pulled.ledger_size} entries) {known}"
     )
     for each in pulled.withdrawn:
         session.talk(f"withdrawn: {safe(each)}; if you applied it: remediator match tells why")
 
 
-def _tell(session: Session, pulled: Pulled, *, alone: bool) -> None:
+def _tell(session: Session, pulled: Pulled, *, alone: bool, first: bool) -> None:
     from remediator.cli.documents import print_json
 
     if session.json is not None:
         if alone:
             print_json(session, pulled.as_json())
         return
-    tell_pulled(session, pulled)
+    tell_pulled(session, pulled, first=first)
 
 
 def _tell_state(session: Session, name: str) -> None:

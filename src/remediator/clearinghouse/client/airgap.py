@@ -29,6 +29,8 @@ SCHEMA = "remediator-airgap/1"
 PAYLOAD_TYPE = "application/vnd.remediator.airgap.v1+json"
 SEAL = Seal(SCHEMA, PAYLOAD_TYPE)
 _FEED = "feed.json"
+_ANEW = "subscribe under another --name on both sides, and begin with its first bundle"
+_AGAIN = "where it never got here, on the machine that makes them: remediator bundle create --again"
 
 
 class Manifest(SealedManifest):
@@ -64,9 +66,14 @@ class Read(NamedTuple):
     carrier: PublicKey
 
 
-async def create(subscriber: Subscriber, clearinghouse: Clearinghouse, key: SigningKey, *, days: int) -> tuple[bytes, Manifest]:
-    """Return what was let out since the last bundle, as a bundle. Nothing is noted yet: see `Subscriber.carried`."""
-    last = subscriber.last_carried()
+async def create(
+    subscriber: Subscriber, clearinghouse: Clearinghouse, key: SigningKey, *, days: int, again: int | None = None
+) -> tuple[bytes, Manifest]:
+    """Return what was let out since the last bundle, as a bundle; with `again`, since the one before that number, in its place.
+
+    Nothing is noted yet: see `Subscriber.carried`. Raises UsageError where there is no bundle of that number to make again.
+    """
+    last = subscriber.last_carried(again=again)
     told = subscriber.read()
     if told.head is None:
         raise EvidenceError("nothing was pulled yet", hint="remediator pull")
@@ -155,11 +162,14 @@ def _is_next(manifest: Manifest, told: Subscription, made_by: PublicKey, carrier
     if manifest.sequence <= told.sequence:
         raise EvidenceError(f"the bundle has the sequence number {manifest.sequence}, and {told.sequence} is here already: a step back")
     if manifest.sequence != told.sequence + 1:
-        raise EvidenceError(f"the bundle {manifest.sequence} does not follow {told.sequence}", hint="import those between first")
+        raise EvidenceError(
+            f"the bundle {manifest.sequence} does not follow {told.sequence}",
+            hint=f"import those between first; {_AGAIN} {told.sequence + 1}",
+        )
     if manifest.expires_at <= now:
-        raise EvidenceError(f"the bundle expired at {manifest.expires_at.isoformat()}", hint="make a new one: remediator bundle create")
+        raise EvidenceError(f"the bundle expired at {manifest.expires_at.isoformat()}", hint=f"{_AGAIN} {manifest.sequence}")
     if manifest.from_cursor != told.cursor:
-        raise EvidenceError(f"the bundle begins at {manifest.from_cursor} of the feed, and {told.cursor} is here")
+        raise EvidenceError(f"the bundle begins at {manifest.from_cursor} of the feed, and {told.cursor} is here", hint=_ANEW)
 
 
 def _goes_on(manifest: Manifest, told: Subscription) -> None:

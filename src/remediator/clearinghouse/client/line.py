@@ -161,7 +161,8 @@ class Line:
             raise ConfigError(f"the certificate of {self.place.url} is not trusted for this name", hint=_CA_HINT) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             # What aiohttp says may quote a header: only its kind is passed on.
-            raise _TroubleError(type(error).__name__) from None
+            name = type(error).__name__
+            raise _TroubleError(f"no connection ({name})" if isinstance(error, aiohttp.ClientConnectorError) else name) from None
 
 
 class _TroubleError(Exception):

@@ -45,7 +45,13 @@ def error_of(url: str, name: str, status: int, refused: Refusal) -> RemediatorEr
     """Return what a refusal means for whoever asked."""
     told = f"{url}: {refused.text}" + (f" ({refused.code})" if refused.code else "")
     if refused.code in _AUTH or (refused.code is None and status in (401, 403)):
-        return AuthError(told, hint=refused.hint or f"check the token of {name!r}, and that your signing key is registered there")
+        # What the server says there is for whoever writes a client.
+        hint = f"check the token of {name!r}: whole, and neither expired nor revoked? Its operator makes new ones"
+        if refused.code is not Problem.unauthorised:
+            hint = (
+                refused.hint or f"check the token of {name!r}, and that your signing key is registered there: remediator submit --show-key"
+            )
+        return AuthError(told, hint=hint)
     if refused.code in _CONFLICT:
         return ConflictError(told, hint=refused.hint)
     if refused.code is not None:

@@ -100,11 +100,12 @@ class Subscriber:
         with self.locked():
             if (self.folder / "subscription.json").exists():
                 before = self.read()
-                if before.trust != trust:
+                # Before the first pull nothing was believed for its sake: a mistyped key may be put right.
+                if before.trust != trust and before.head is not None:
                     raise UsageError(
                         f"{self._name} trusts {before.trust}", hint="another ledger is another subscription: choose another --name"
                     )
-                made = before.model_copy(update={"url": url, "token": token})
+                made = before.model_copy(update={"url": url, "token": token, "trust": trust})
             else:
                 made = Subscription(name=self._name, url=url, token=token, trust=trust)
             if token == STORED:
@@ -190,14 +191,36 @@ class Subscriber:
         private_folder(self.folder / "fixes")
         write_atomically(self._path(kept.published.fix.id), kept.model_dump_json().encode())
 
-    def last_carried(self) -> Carried | None:
-        """Return how far the last air-gap bundle came that was made here."""
+    def last_carried(self, *, again: int | None = None) -> Carried | None:
+        """Return how far the last air-gap bundle came that was made here; with `again`, how far the one before that number came.
+
+        Raises UsageError where no bundle of that number was made here, or it is not known any more how far the one before it came.
+        """
         path = self.folder / "carried.json"
-        return Carried.from_json(read_regular(path, limit_bytes=_MOST_BYTES)) if path.exists() else None
+        last = Carried.from_json(read_regular(path, limit_bytes=_MOST_BYTES)) if path.exists() else None
+        if again is None:
+            return last
+        made = last.sequence if last is not None else 0
+        if not 1 <= again <= made:
+            raise UsageError(
+                f"no bundle {again} was made here", hint=f"the last one is {made}" if made else "remediator bundle create -o FILE"
+            )
+        if again == 1:
+            return None
+        before = self.folder / "carried" / f"{again - 1}.json"
+        if not before.exists():
+            raise UsageError(
+                f"how far bundle {again - 1} came was not noted",
+                hint="subscribe under another --name on both sides, and begin with its first bundle",
+            )
+        return Carried.from_json(read_regular(before, limit_bytes=_MOST_BYTES))
 
     def carried(self, sequence: int, cursor: int, head: SignedHead) -> None:
         """Note that a bundle was made, once it is on disk."""
-        write_atomically(self.folder / "carried.json", Carried(sequence=sequence, cursor=cursor, head=head).model_dump_json().encode())
+        noted = Carried(sequence=sequence, cursor=cursor, head=head).model_dump_json().encode()
+        private_folder(self.folder / "carried")
+        write_atomically(self.folder / "carried" / f"{sequence}.json", noted)
+        write_atomically(self.folder / "carried.json", noted)
 
     async def _checked(self, clearinghouse: Clearinghouse, head: SignedHead, feed: FeedEntry) -> Kept:
         entry, opening, path = await proven(clearinghouse, head, feed)

@@ -11,6 +11,7 @@ from remediator.clearinghouse.conform.ground import BrokenError, Ground, Member,
 from remediator.clearinghouse.conform.statement import Found, Outcome, Statement
 from remediator.errors import ConfigError
 
+ONLY_READING = "it changes something, and only reading was asked for"
 _AT_ONCE = 4
 _SECONDS = 60.0
 
@@ -72,7 +73,7 @@ async def conform(
 
         async def tried(each: Statement) -> Found:
             if each.writes and two is None:
-                return Found(each.number, each.text, Outcome.not_run, "it changes something, and only reading was asked for")
+                return Found(each.number, each.text, Outcome.not_run, ONLY_READING)
             async with slots:
                 return await each.tried(ground)
 

@@ -80,7 +80,7 @@ class People(Sessions):
         async def work(batch: Batch) -> Organisation:
             found = Organisation(id=identify("org", name), name=name, tier=tier, contact=contact[:500], created_at=batch.now)
             if await batch.one(schema.organisations, id=found.id) is not None:
-                raise UsageError(f"there is an organisation {name!r} already", hint="remediator clearinghouse organisation list")
+                raise UsageError(f"there is an organisation {name!r} already", hint="remediator clearinghouse organisation")
             row = {
                 **found.model_dump(exclude={"created_at"}),
                 "tier": tier.value,
@@ -111,7 +111,7 @@ class People(Sessions):
 
         async def work(batch: Batch) -> None:
             if not await batch.change(schema.organisations, {"id": organisation_id}, disabled=1):
-                raise UsageError(f"no organisation {organisation_id!r}", hint="remediator clearinghouse organisation list")
+                raise UsageError(f"no organisation {organisation_id!r}", hint="remediator clearinghouse organisation")
             batch.record("organisation", organisation_id, {"id": organisation_id, "disabled": True})
 
         await self._writer.do(work)
@@ -144,7 +144,7 @@ class People(Sessions):
 
         async def work(batch: Batch) -> None:
             if not await batch.change(schema.tokens, {"id": token_id}, revoked_at=batch.at):
-                raise UsageError(f"no token {token_id!r}", hint="remediator clearinghouse token list")
+                raise UsageError(f"no token {token_id!r}", hint="remediator clearinghouse token")
             batch.record("token", token_id, {"id": token_id, "revoked": True})
 
         await self._writer.do(work)
@@ -224,7 +224,7 @@ class People(Sessions):
 
         async def work(batch: Batch) -> None:
             if not await batch.change(schema.keys, {"keyid": keyid}, revoked_at=batch.at, reason=reason[:500]):
-                raise UsageError(f"no key {keyid}", hint="remediator clearinghouse key list")
+                raise UsageError(f"no key {keyid}", hint="remediator clearinghouse key")
             batch.record("key", keyid, {"keyid": keyid, "revoked": True, "reason": reason[:500]})
 
         await self._writer.do(work)

@@ -105,7 +105,7 @@ async def known(batch: Batch, organisation: str) -> None:
     """Raise UsageError where there is no such organisation, or it was shut out."""
     row = await batch.one(schema.organisations, id=organisation)
     if row is None or row["disabled"]:
-        raise UsageError(f"no organisation {organisation[:100]!r}", hint="remediator clearinghouse organisation list")
+        raise UsageError(f"no organisation {organisation[:100]!r}", hint="remediator clearinghouse organisation")
 
 
 def unauthorised() -> RefusedError:
