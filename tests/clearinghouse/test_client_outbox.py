@@ -22,10 +22,10 @@ from remediator.clearinghouse.client.outbox import Item, Outbox, idempotency_key
 from remediator.clearinghouse.server.app import make_app, serving
 from remediator.clearinghouse.server.config import ServerConfig
 from remediator.clearinghouse.store import Store
-from remediator.clearinghouse.wire.terms import Scope, Verb
+from remediator.clearinghouse.wire.terms import Scope, Tier, Verb
 from remediator.errors import AuthError, ConfigError, SinkError
 from remediator.evidence.keys import SigningKey
-from remediator.testing.clearinghouse import FLAW, Clock, Party
+from remediator.testing.clearinghouse import FLAW, Clock, Party, party
 
 FINDING = {"flaw": FLAW, "scanner": "semgrep"}
 ALWAYS = 100
@@ -259,3 +259,31 @@ async def test_a_reader_needs_no_key_and_can_change_nothing(team: Party, url: st
         assert await clearinghouse.me() == reader.id
         with pytest.raises(ConfigError):
             await clearinghouse.ask(Verb.submit_finding, FINDING, key=idempotency_key("x"))
+
+
+async def test_what_another_clearinghouse_got_under_this_name_is_sent_to_the_one_that_has_it_now(
+    outbox: Outbox, team: Party, url: str, tmp_path: Path, clock: Clock
+) -> None:
+    first = await delivered(outbox, put(outbox, ledger=team.store.audience), team, url)
+    assert (first.state, first.ledger) == ("delivered", team.store.audience)
+    assert put(outbox, ledger=team.store.audience).state == "delivered"
+
+    async with Store.open("sqlite", tmp_path / "anew", clock=clock) as store:
+        again = await party(store, clock, "Team", Tier.member, (Scope.submit,))
+        async with serving(make_app(store, ServerConfig(tick_seconds=0))) as other:
+            item = put(outbox, ledger=store.audience)
+            assert item.state == "waiting"
+            second = await delivered(outbox, item, again, other)
+        assert (second.state, second.ledger) == ("delivered", store.audience)
+        assert (await store.stats())["findings"] == 1
+
+
+def test_an_outbox_of_before_keeps_what_it_holds(tmp_path: Path) -> None:
+    before = Outbox(tmp_path)
+    put(before)
+    before._db.execute("ALTER TABLE items DROP COLUMN ledger")
+    before.close()
+
+    after = Outbox(tmp_path)
+    assert [(item.subject, item.ledger) for item in after.items()] == [("one", "")]
+    after.close()

@@ -47,6 +47,7 @@ class ClearinghouseSink(Sink):
                 project=self.project,
                 tlp=Tlp(told["tlp"]),
                 embargo_days=told["embargo_days"],
+                ledger=told["trust"],
             )
             if told["offline"]:
                 return self._kept(submission, item, "this machine is offline")

@@ -69,7 +69,9 @@ def command(
         days = told.embargo_days if embargo_days is None else embargo_days
         for each in cases:
             # Whoever names a case that was refused has mended something, and wants it tried.
-            outbox.again(place, _put(session, outbox, place, each, project=project, tlp=tlp or told.tlp, days=days, again=again))
+            outbox.again(
+                place, _put(session, outbox, place, each, project=project, tlp=tlp or told.tlp, days=days, again=again, ledger=told.trust)
+            )
         if again:
             outbox.again(place)
         if drop is not None and not outbox.drop(place, drop):
@@ -100,7 +102,7 @@ def finish(session: Session, outbox: Outbox, place: str, *, ask_status: bool = F
     return ExitCode.could_not_check if any(item.state == "waiting" for item in items) else ExitCode.clean
 
 
-def _put(session: Session, outbox: Outbox, place: str, word: str, *, project: str, tlp: str, days: int, again: bool) -> Item:
+def _put(session: Session, outbox: Outbox, place: str, word: str, *, project: str, tlp: str, days: int, again: bool, ledger: str) -> Item:
     from remediator.clearinghouse.client.handing import put_fix
     from remediator.clearinghouse.wire.terms import Tlp
     from remediator.evidence.container import pack_files, read_files
@@ -110,7 +112,7 @@ def _put(session: Session, outbox: Outbox, place: str, word: str, *, project: st
     path = Path(word) if Path(word).exists() else _bundle_of(session, word)
     files = read_files(path)
     bundle = examine(files, TrustedKeys.load(session.settings.state / "keys"))
-    return put_fix(outbox, place, bundle, pack_files(files), project=project, tlp=Tlp(tlp), embargo_days=days, again=again)
+    return put_fix(outbox, place, bundle, pack_files(files), project=project, tlp=Tlp(tlp), embargo_days=days, again=again, ledger=ledger)
 
 
 def _bundle_of(session: Session, prefix: str) -> Path:
@@ -159,7 +161,9 @@ def _asked(session: Session, name: str | None, items: list[Item]) -> dict[str, d
     from remediator.cli.places import asked
 
     async def work(clearinghouse: Clearinghouse) -> dict[str, dict[str, Any]]:
-        ids = [item.answer.id for item in items if item.answer is not None]
+        # What another clearinghouse got, that had this name before, is not known to this one.
+        here = ("", clearinghouse.ledger_key.keyid)
+        ids = [item.answer.id for item in items if item.answer is not None and item.ledger in here]
         answers = await asyncio.gather(*(clearinghouse.status(each) for each in ids))
         return {each: answer.as_json() for each, answer in zip(ids, answers, strict=True)}
 

@@ -90,8 +90,10 @@ def put_fix(
     tlp: Tlp = Tlp.amber,
     embargo_days: int = 0,
     again: bool = False,
+    ledger: str = "",
 ) -> Item:
     """Put the bundle's fix into the outbox, once; `again` sends what was delivered once more, as something new to be asked.
+    `ledger` is the key of the clearinghouse that goes by that name now.
 
     Raises UsageError where none is proven, or the project has no name.
     """
@@ -106,7 +108,9 @@ def put_fix(
         # It is the same fix there by its submission id; the old key would only have the first answer told once more.
         key = f"{key}:{sent}"
     until = datetime.now(UTC) + timedelta(days=embargo_days) if embargo_days else None
-    return outbox.put(place, Verb.submit_fix, body, key=key, subject=submission_id, tlp=tlp, embargo_until=until, blob=archive)
+    return outbox.put(
+        place, Verb.submit_fix, body, key=key, subject=submission_id, tlp=tlp, embargo_until=until, blob=archive, ledger=ledger
+    )
 
 
 def _clean(text: str) -> str:

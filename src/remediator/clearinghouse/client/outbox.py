@@ -25,13 +25,16 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS items (
   number INTEGER PRIMARY KEY AUTOINCREMENT, place TEXT NOT NULL, key TEXT NOT NULL, subject TEXT NOT NULL, verb TEXT NOT NULL,
   body TEXT NOT NULL, tlp TEXT NOT NULL, embargo TEXT NOT NULL, blob TEXT NOT NULL, state TEXT NOT NULL, tries INTEGER NOT NULL,
-  tried REAL NOT NULL, answer TEXT NOT NULL, problem TEXT NOT NULL, UNIQUE (place, key));
+  tried REAL NOT NULL, answer TEXT NOT NULL, problem TEXT NOT NULL, ledger TEXT NOT NULL DEFAULT '', UNIQUE (place, key));
 CREATE INDEX IF NOT EXISTS items_by_state ON items (state, place, number);
 """
 
 
 class Item(NamedTuple):
-    """One thing in the outbox. `state` is waiting, delivered or refused; `subject` is what it is about, such as a submission's id."""
+    """One thing in the outbox. `state` is waiting, delivered or refused; `subject` is what it is about, such as a submission's id.
+
+    `ledger` is the key of the clearinghouse that has it, empty where nobody has, or where it was delivered before that was written down.
+    """
 
     number: int
     place: str
@@ -46,6 +49,7 @@ class Item(NamedTuple):
     tries: int
     answer: Answer | None
     problem: str
+    ledger: str
 
 
 def idempotency_key(*parts: str) -> str:
@@ -68,6 +72,8 @@ class Outbox:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_SCHEMA)
+            if "ledger" not in {row["name"] for row in self._db.execute("PRAGMA table_info(items)")}:
+                self._db.execute("ALTER TABLE items ADD COLUMN ledger TEXT NOT NULL DEFAULT ''")
             path.chmod(0o600)
         except (OSError, sqlite3.Error) as error:
             raise StateError(f"cannot open the outbox {path}: {error}", hint="check the state folder's owner and free space") from error
@@ -93,8 +99,12 @@ class Outbox:
         tlp: Tlp = Tlp.amber,
         embargo_until: datetime | None = None,
         blob: bytes | None = None,
+        ledger: str = "",
     ) -> Item:
-        """Put something in; what is there under that key already stays as it is. Raises StateError where the disk is full."""
+        """Put something in; what is there under that key already stays as it is. Raises StateError where the disk is full.
+
+        `ledger` is the key of the clearinghouse that it is for. What another one got, that had this name before, was not delivered to it.
+        """
         digest = "" if blob is None else self._blobs.put(blob)
         until = "" if embargo_until is None else embargo_until.isoformat()
         row = (place, key, subject, verb.value, canonical_json(dict(body)).decode("ascii"), tlp.value, until, digest)
@@ -103,6 +113,11 @@ class Outbox:
                 "INSERT OR IGNORE INTO items (place, key, subject, verb, body, tlp, embargo, blob, state, tries, tried, answer, problem)"
                 " VALUES (?,?,?,?,?,?,?,?,'waiting',0,0,'','')",
                 row,
+            )
+            db.execute(
+                "UPDATE items SET state='waiting', answer='', ledger='' WHERE place=? AND key=? AND state='delivered'"
+                " AND ledger NOT IN ('', ?) AND ?<>''",
+                (place, key, ledger, ledger),
             )
             found = db.execute("SELECT * FROM items WHERE place=? AND key=?", (place, key)).fetchone()
         return _item(found)
@@ -158,7 +173,7 @@ class Outbox:
             return self._note(item, state="refused", problem=_why(error))
         except ConflictError as error:
             return self._note(item, state="refused", problem=_why(error))
-        return self._note(item, state="delivered", answer=answer.model_dump_json())
+        return self._note(item, state="delivered", answer=answer.model_dump_json(), ledger=clearinghouse.ledger_key.keyid)
 
     def _note(self, item: Item, **values: Any) -> Item:
         names = ", ".join(f"{name}=?" for name in values)
@@ -200,4 +215,5 @@ def _item(row: sqlite3.Row) -> Item:
         tries=row["tries"],
         answer=Answer.from_json(row["answer"]) if row["answer"] else None,
         problem=row["problem"],
+        ledger=row["ledger"],
     )
