@@ -88,7 +88,7 @@ async def test_the_commit_of_a_bundle_is_the_one_that_is_fetched(tmp_path: Path)
     async def based(commit: str, revision: str, *, own: bool) -> str:
         settings = load_settings(state=tmp_path / "state")
         uri = str(repository)
-        replayer = Replayer(settings, None, print, source=uri, playbook=None, own_recipe=own)  # type: ignore[arg-type]
+        replayer = Replayer(settings, None, print, source=uri, playbook=None, own=OwnWay() if own else None)  # type: ignore[arg-type]
         source = Source(kind=SourceKind.git, uri=uri, name="r", revision=revision, commit=commit, tree=tree)
         request = ReplayRequest(source, Base(tree, commit, reason="left out"), *(None,) * 7)  # type: ignore[arg-type]
         return (await replayer._base(request))[1].id

@@ -184,3 +184,19 @@ async def test_a_reviewer_that_is_no_model_of_the_settings_is_told(tmp_path: Pat
     async with validator(tmp_path, "http://127.0.0.1:9/v1", playbook(), validator={"reviewer": "nobody"}) as app:
         with pytest.raises(ConfigError, match="nobody"):
             app.model(app.settings.validator.reviewer)
+
+async def test_a_bundle_that_leaves_our_reviewer_out_comes_to_no_more_than_one_that_names_it(tmp_path: Path) -> None:
+    silent = playbook()
+    silent["verify"] = [use for use in silent["verify"] if use["use"] != "reviewer"]
+    archive = await bundle(tmp_path, silent)
+    async with LlmServer([]) as server, validator(tmp_path, server.url, playbook()) as app:
+        report = await replayed(app, archive, tmp_path)
+        plain = await app.replay(archive, source=str(tmp_path / "project"))
+    assert report.agreed and report.review is None
+    found = judged(read(archive), report)
+    assert (found.state, found.validation.level) == ("verified", 4)
+    # Where our own playbook asks no reviewer, nothing is missing; nor is it a clearinghouse's rule for other replays.
+    assert plain.raises is EvidenceLevel.E5
+    async with validator(tmp_path, server.url, silent) as app:
+        report = await replayed(app, archive, tmp_path)
+    assert judged(read(archive), report).validation.level == 5

@@ -19,7 +19,7 @@ from remediator.errors import EvidenceError, PlaybookError, SourceError, UsageEr
 from remediator.evidence.bundle import read
 from remediator.evidence.container import is_bundle
 from remediator.evidence.keys import TrustedKeys
-from remediator.evidence.replay import UNREPLAYABLE, ReplayReport, ReplayRequest, replay
+from remediator.evidence.replay import REVIEWER, UNREPLAYABLE, ReplayReport, ReplayRequest, replay
 from remediator.evidence.scrub import Scrubber
 from remediator.git import GitStore, ImportedFile
 from remediator.playbook import Playbook, Use, check_playbook, load_playbook, parse_playbook, playbook_names
@@ -55,6 +55,8 @@ class Replayer:
         """Whether the project was built and tested as the bundle says, once it was judged."""
         self.review: Check | None = None
         """What a reviewer of our own said, where one was asked."""
+        self.wants_review = False
+        """Whether our own playbook has one asked: who judges by its own way is not to be spared it by a bundle that names none."""
 
     async def __call__(self, request: ReplayRequest) -> Verdict:
         """Judge the patch of a bundle in fresh sandboxes."""
@@ -108,6 +110,7 @@ class Replayer:
                 f"the bundle was judged by a playbook that is none of yours: {recorded.name}",
                 hint="read its playbook.yaml, then name the one to judge by: --playbook NAME-OR-FILE",
             )
+        self.wants_review = self._own is not None and any(use.name == REVIEWER for use in alike.verify)
         # The options of a sandbox name an engine, host files and registries: those are ours to choose, never a stranger's.
         return recorded.model_copy(update={"fix": (), "submit": (), "sandbox": alike.sandbox})
 
@@ -186,7 +189,8 @@ async def replay_bundle(
     bundle = await asyncio.to_thread(read, path, TrustedKeys.load(settings.state / "keys"))
     judged_by = Replayer(settings, registry, teller, source=source, playbook=playbook, own=own)
     report = await replay(bundle, judged_by, scrub=Scrubber(paths={str(settings.state): "state"}))
-    return report.model_copy(update={"same_recipe": judged_by.same_recipe, "review": judged_by.review})
+    own_word = {"same_recipe": judged_by.same_recipe, "review": judged_by.review, "wants_review": judged_by.wants_review}
+    return report.model_copy(update=own_word)
 
 
 def _same(recorded: Recipe | None, used: Recipe | None) -> bool:
