@@ -185,6 +185,7 @@ async def test_a_reviewer_that_is_no_model_of_the_settings_is_told(tmp_path: Pat
         with pytest.raises(ConfigError, match="nobody"):
             app.model(app.settings.validator.reviewer)
 
+
 async def test_a_bundle_that_leaves_our_reviewer_out_comes_to_no_more_than_one_that_names_it(tmp_path: Path) -> None:
     silent = playbook()
     silent["verify"] = [use for use in silent["verify"] if use["use"] != "reviewer"]
