@@ -134,10 +134,12 @@ def queue_of(link: str) -> str:
     return str(browser.open(asked, timeout=30).read().decode())
 
 
-def test_the_demo_lets_in_nobody_from_elsewhere_and_stays_out_of_a_clearinghouse_in_use(run: Run) -> None:
+def test_the_demo_lets_in_nobody_from_elsewhere_and_stays_out_of_a_clearinghouse_in_use(run: Run, tmp_path: Path) -> None:
     assert_told(run("clearinghouse", "serve", "--demo", "--listen", "0.0.0.0:0"), 2, "--demo", "127.0.0.1")
     assert run("clearinghouse", "organisation", "Team", "--data", "ch").code == 0
     assert_told(run("clearinghouse", "serve", "--demo", "--data", "ch", "--listen", "127.0.0.1:0", "--validators", "0"), 2, "in use")
+    # Nor is the order of its queue changed by stand-ins before that is found out.
+    assert not (tmp_path / "ch" / "demo-feeds").exists()
 
 
 # -- the others --------------------------------------------------------------------------------------------------------

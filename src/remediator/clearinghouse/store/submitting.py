@@ -10,6 +10,7 @@ from remediator.clearinghouse.store import schema
 from remediator.clearinghouse.store.batch import Batch, Row
 from remediator.clearinghouse.store.calls import Call, identify
 from remediator.clearinghouse.store.leasing import check_lease
+from remediator.clearinghouse.store.reports import check_room
 from remediator.clearinghouse.store.schema import micros
 from remediator.clearinghouse.store.telling import begun, severity_rank, tell, tell_again
 from remediator.clearinghouse.store.validating import requeue
@@ -131,6 +132,8 @@ async def witnessed(batch: Batch, call: Call, body: FlawBody, scanner: str, rule
         return flaw, before, None, {}
     embargo = _embargo(batch, call)
     matched = _matched(batch, prints, body)
+    if matched:
+        await check_room(batch, call, matched[0])
     told: dict[str, Any] = {}
     flaw = matched[0] if matched else _begin(batch, call, body, embargo)
     if matched:
