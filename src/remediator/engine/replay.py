@@ -155,7 +155,9 @@ class Replayer:
 
     async def _resolved(self, target: str, revision: str | None) -> Resolved:
         folder, env = self._settings.state / "stores", self._settings.network_env()
-        return await resolve(target, revision=revision, folder=folder, env=env, offline=self._settings.offline)
+        # Which hosts are asked is the operator's list: none of them may send us on, to an address within our own network.
+        redirects = self._own is None
+        return await resolve(target, revision=revision, folder=folder, env=env, offline=self._settings.offline, redirects=redirects)
 
     def _unpacked(self, request: ReplayRequest) -> tuple[GitStore, Tree]:
         store = GitStore.open(self._settings.state / "stores" / f"replay-{request.base.tree[:16]}.git")
