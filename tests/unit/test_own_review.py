@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -68,12 +69,12 @@ def playbook(*, attacked: bool = True, usd: float = 2.0) -> dict[str, Any]:
     }
 
 
-async def bundle(tmp_path: Path, told: dict[str, Any]) -> Path:
+async def bundle(tmp_path: Path, told: dict[str, Any], **said: Any) -> Path:
     """Return a bundle as an honest recorder without a model of its own makes it."""
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "load.py").write_text("data = yaml.load(text)\n")
-    source = (await resolve(str(folder), revision=None, folder=tmp_path / "ours", env={})).source
+    source = (await resolve(str(folder), revision=None, folder=tmp_path / "ours", env={})).source.model_copy(update=said)
     place = Location(path="load.py", start_line=1, start_column=1, end_line=1, end_column=9)
     finding = Finding.at(rule_id="r", scanner="s", message="m", location=place, snippet="data = yaml.load(text)", severity=Severity.high)
     patch = Patch.of(finding_id=finding.id, fixer="f", title="t", diff=DIFF)
@@ -178,6 +179,25 @@ async def test_the_operators_hints_are_what_the_project_is_built_by(tmp_path: Pa
             judge = Looking(app.settings, app.registry, teller, source=str(tmp_path / "project"), playbook=None, own=own)
             await replay(read(archive), judge)
     assert [project.hints for project in seen] == [hints, Hints(), Hints()]
+
+
+async def test_when_and_as_what_it_was_released_is_found_out_here(tmp_path: Path) -> None:
+    """Both choose what it is built and tested with: with dependencies of another day, tests that a patch breaks would not run at all."""
+    said = {"released": datetime(2012, 1, 1, tzinfo=UTC), "name": "another", "version": "0.1"}
+    archive = await bundle(tmp_path, playbook(), **said)
+    seen: list[Project] = []
+
+    class Looking(Replayer):
+        async def _project(self, request: ReplayRequest, kit: Kit) -> Project:
+            seen.append(await super()._project(request, kit))
+            return seen[-1]
+
+    async with validator(tmp_path, "http://127.0.0.1:9/v1", playbook(), validator={}) as app, telling(app._recorder, "replay") as teller:
+        for own in (app.own_way(Hints()), None):
+            judge = Looking(app.settings, app.registry, teller, source=str(tmp_path / "project"), playbook=None, own=own)
+            await replay(read(archive), judge)
+    ours, theirs = ([each.source.released, each.source.name, each.source.version] for each in seen)
+    assert (ours, theirs) == ([None, "project", ""], list(said.values()))
 
 
 async def test_a_reviewer_that_is_no_model_of_the_settings_is_told(tmp_path: Path) -> None:

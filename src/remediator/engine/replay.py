@@ -25,7 +25,7 @@ from remediator.git import GitStore, ImportedFile
 from remediator.playbook import Playbook, Use, check_playbook, load_playbook, parse_playbook, playbook_names
 from remediator.recipe.hints import Hints
 from remediator.records.recipe import Recipe
-from remediator.records.source import SourceKind
+from remediator.records.source import Source, SourceKind
 from remediator.records.verdict import Check, Verdict
 from remediator.registry import Registry
 from remediator.settings import Settings
@@ -85,9 +85,13 @@ class Replayer:
             return verdict
 
     async def _project(self, request: ReplayRequest, kit: Kit) -> Project:
-        store, base = await self._base(request)
+        store, base, found = await self._base(request)
+        source = request.source
+        if self._own is not None and found is not None:
+            # When it was released says which Python and dependencies it is tried with, and its name what is installed: as found here.
+            source = source.model_copy(update={"released": found.released, "name": found.name, "version": found.version})
         return Project(
-            source=request.source,
+            source=source,
             store=store,
             base=base,
             kit=kit,
@@ -114,9 +118,10 @@ class Replayer:
         # The options of a sandbox name an engine, host files and registries: those are ours to choose, never a stranger's.
         return recorded.model_copy(update={"fix": (), "submit": (), "sandbox": alike.sandbox})
 
-    async def _base(self, request: ReplayRequest) -> tuple[GitStore, Tree]:
+    async def _base(self, request: ReplayRequest) -> tuple[GitStore, Tree, Source | None]:
+        """Return where the base is, the base, and what is known of it where it was fetched. Raises RemediatorError."""
         if self._source is None and request.base.included:
-            return await asyncio.to_thread(self._unpacked, request)
+            return *await asyncio.to_thread(self._unpacked, request), None
         target = self._source or request.source.uri
         recorded, remote = request.source, isinstance(read_target(target), RemoteGitTarget)
         # A work tree is looked for at the commit that it stood on; a package's version is part of its name, and says all.
@@ -130,7 +135,7 @@ class Replayer:
         if remote and recorded.folder:
             tree = await asyncio.to_thread(resolved.store.below, resolved.source.commit, recorded.folder)
         if tree.id == recorded.tree:
-            return resolved.store, tree
+            return resolved.store, tree, resolved.source
         told = f"{target} is tree {tree.id}, the bundle was made for {recorded.tree}"
         if recorded.kind is SourceKind.path and remote:
             # What was changed and not committed is nobody's lie: it is only nowhere that others could fetch.
