@@ -19,7 +19,7 @@ from remediator.engine.kit import Kit
 from remediator.engine.project import Project
 from remediator.engine.replay import Replayer
 from remediator.engine.telling import telling
-from remediator.errors import ConfigError
+from remediator.errors import ConfigError, UsageError
 from remediator.evidence.base import Base
 from remediator.evidence.bundle import Attempt, BundleContent, read, write
 from remediator.evidence.keys import SigningKey
@@ -38,7 +38,9 @@ NOTHING = Reply(text='I see nothing wrong. {"test": null}')
 PLUGIN = """
 from typing import ClassVar
 from remediator import hookimpl
-from remediator.contracts import Verifier
+from remediator.contracts import Scanner, Verifier
+from remediator.records import Finding, Location, Severity
+from remediator.records.scan import Covered
 from remediator.records.verdict import Check, CheckStatus, EvidenceLevel
 
 def made(number):
@@ -48,6 +50,17 @@ def made(number):
         async def verify(self, finding, patch, workspace):
             return Check(name=self.name, level=self.level, status=CheckStatus.passed)
     return Yes
+
+class Sees(Scanner):
+    name: ClassVar[str] = "sees"
+    async def scan(self, workspace):
+        place = Location(path="load.py", start_line=1, start_column=1, end_line=1, end_column=9)
+        yield Finding.at(rule_id="r", scanner="sees", message="m", location=place, snippet="data = yaml.load(text)", severity=Severity.high)
+        yield Covered(scanner="sees", paths=("load.py",))
+
+@hookimpl
+def register_scanners():
+    return [Sees]
 
 @hookimpl
 def register_verifiers():
@@ -69,14 +82,16 @@ def playbook(*, attacked: bool = True, usd: float = 2.0) -> dict[str, Any]:
     }
 
 
-async def bundle(tmp_path: Path, told: dict[str, Any], **said: Any) -> Path:
+async def bundle(tmp_path: Path, told: dict[str, Any], *, scanner: str = "s", finds: dict[str, Any] | None = None, **said: Any) -> Path:
     """Return a bundle as an honest recorder without a model of its own makes it."""
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "load.py").write_text("data = yaml.load(text)\n")
     source = (await resolve(str(folder), revision=None, folder=tmp_path / "ours", env={})).source.model_copy(update=said)
     place = Location(path="load.py", start_line=1, start_column=1, end_line=1, end_column=9)
-    finding = Finding.at(rule_id="r", scanner="s", message="m", location=place, snippet="data = yaml.load(text)", severity=Severity.high)
+    snippet = "data = yaml.load(text)"
+    finding = Finding.at(rule_id="r", scanner=scanner, message="m", location=place, snippet=snippet, severity=Severity.high)
+    finding = finding.model_copy(update=finds or {})
     patch = Patch.of(finding_id=finding.id, fixer="f", title="t", diff=DIFF)
     levels = {"reviewer": 5, "replayed": 5, **{f"yes{number}": number for number in range(6)}}
     expected = [(use["use"], EvidenceLevel(levels[use["use"]])) for use in told["verify"]]
@@ -198,6 +213,31 @@ async def test_when_and_as_what_it_was_released_is_found_out_here(tmp_path: Path
             await replay(read(archive), judge)
     ours, theirs = ([each.source.released, each.source.name, each.source.version] for each in seen)
     assert (ours, theirs) == ([None, "project", ""], list(said.values()))
+
+
+@pytest.mark.parametrize(
+    "finds",
+    [
+        {},
+        {"aliases": ("CVE-2026-0001",)},
+        {"severity": Severity.critical},
+        {"cwe": (89,)},
+        {"rule_id": "sql"},
+        {"snippet": "eval(x)"},
+        {"key": "another"},
+    ],
+)
+async def test_a_finding_of_our_scanners_is_told_as_they_tell_it(tmp_path: Path, finds: dict[str, Any]) -> None:
+    """A fix for something small that is really there must not be handed out as one for whatever name its submitter gives it."""
+    ours = {**playbook(), "scan": [{"use": "sees"}]}
+    archive = await bundle(tmp_path, ours, scanner="sees", finds=finds)
+    async with validator(tmp_path, "http://127.0.0.1:9/v1", ours, validator={}) as app:
+        if not finds:
+            report = await replayed(app, archive, tmp_path)
+            assert judged(read(archive), report).validation.level == 4
+            return
+        with pytest.raises(UsageError, match="in another way"):
+            await replayed(app, archive, tmp_path)
 
 
 async def test_a_reviewer_that_is_no_model_of_the_settings_is_told(tmp_path: Path) -> None:

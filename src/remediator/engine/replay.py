@@ -24,9 +24,11 @@ from remediator.evidence.scrub import Scrubber
 from remediator.git import GitStore, ImportedFile
 from remediator.playbook import Playbook, Use, check_playbook, load_playbook, parse_playbook, playbook_names
 from remediator.recipe.hints import Hints
+from remediator.records.finding import Finding
 from remediator.records.recipe import Recipe
+from remediator.records.scan import ScanReport
 from remediator.records.source import Source, SourceKind
-from remediator.records.verdict import Check, Verdict
+from remediator.records.verdict import Check, Outcome, Verdict
 from remediator.registry import Registry
 from remediator.settings import Settings
 from remediator.source import RemoteGitTarget, Resolved, read_target, resolve
@@ -78,6 +80,8 @@ class Replayer:
                 project, request.finding, request.patch, request.required, on_check, reproducer=request.reproducer, replaying=True
             )
             self.same_recipe = _same(request.recipe, project.recipe)
+            if self._own is not None and verdict.outcome is Outcome.verified:
+                _check_told(request.finding, await project.scan(project.base))
             if self._own is not None and self._own.reviewer is not None:
                 # By our own playbook's limits: what a question may cost is not the bundle's to say.
                 limits = load_playbook(self._settings.playbook).limits
@@ -198,6 +202,25 @@ async def replay_bundle(
     report = await replay(bundle, judged_by, scrub=Scrubber(paths={str(settings.state): "state"}))
     own_word = {"same_recipe": judged_by.same_recipe, "review": judged_by.review, "wants_review": judged_by.wants_review}
     return report.model_copy(update=own_word)
+
+
+def _check_told(finding: Finding, report: ScanReport) -> None:
+    """Raise UsageError where a finding that our scanners see is told as another than they tell it.
+
+    What was proven is that this one is gone. Under another's name, kind or severity the proof would be of something else.
+    """
+    if finding.unseen_by(report.scanners):
+        return
+
+    def facts(of: Finding) -> tuple[object, ...]:
+        return of.scanner, of.rule_id, of.path, of.snippet, of.severity, sorted(of.cwe)
+
+    alike = [seen for seen in report.findings if seen.key == finding.key and facts(seen) == facts(finding)]
+    if not any(set(finding.aliases) <= set(seen.aliases) for seen in alike):
+        raise UsageError(
+            "the scan here tells of the finding in another way than the bundle: its rule, place, kind, severity or names",
+            hint="replay it with the same scanners, and hand over what they said",
+        )
 
 
 def _same(recorded: Recipe | None, used: Recipe | None) -> bool:
