@@ -78,14 +78,19 @@ class Output(NamedTuple):
 class Git:
     """Runs git commands on one git folder. All methods block."""
 
-    def __init__(self, folder: Path, *, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, *, env: Mapping[str, str] | None = None, settings: tuple[str, ...] = ()) -> None:
         self.folder = folder
         self._program = git_program()
         self._env = dict(env or {})
+        self._settings = settings
 
     def where(self, **env: str) -> Git:
         """Return the same with more environment variables."""
-        return Git(self.folder, env={**self._env, **env})
+        return Git(self.folder, env={**self._env, **env}, settings=self._settings)
+
+    def configured(self, *settings: str) -> Git:
+        """Return the same with settings of git's that take the place of ours."""
+        return Git(self.folder, env=self._env, settings=(*self._settings, *settings))
 
     def call(self, *args: str, stdin: bytes | Iterable[bytes] = b"", **options: float) -> bytes:
         """Return what the command printed. Raises GitError where it failed, took too long or printed too much."""
@@ -133,7 +138,7 @@ class Git:
 
     def start(self, *args: str, stderr: IO[bytes] | int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         """Start a command that the caller ends with `end`. Raises GitError."""
-        settings = [word for setting in (*_SETTINGS, *_fsck_settings()) for word in ("-c", setting)]
+        settings = [word for setting in (*_SETTINGS, *_fsck_settings(), *self._settings) for word in ("-c", setting)]
         argv = [str(self._program), *settings, *args]
         try:
             return subprocess.Popen(

@@ -79,12 +79,14 @@ def check_revision(revision: str) -> str:
     return revision
 
 
-def fetch_commit(git: Git, url: str, revision: str | None, env: Mapping[str, str], *, pack_bytes: int) -> str:
-    """Fetch one commit without its history; return its id. Raises GitError."""
+def fetch_commit(git: Git, url: str, revision: str | None, env: Mapping[str, str], *, pack_bytes: int, redirects: bool = True) -> str:
+    """Fetch one commit without its history; return its id. Raises GitError. Without `redirects`, from that very host or not at all."""
     url = check_url(url)
     wanted = check_revision(revision) if revision else "HEAD"
     ref = f"refs/fetched/{uuid.uuid4().hex}"
     git = git.where(**network_environment(env))
+    if not redirects:
+        git = git.configured("http.followRedirects=false")
     output = _fetch(git, url, f"{wanted}:{ref}", pack_bytes, "--depth=1")
     if output.code and b"shallow" in output.stderr:
         output = _fetch(git, url, f"{wanted}:{ref}", pack_bytes)

@@ -151,6 +151,8 @@ def test_the_demo_lets_in_nobody_from_elsewhere_and_stays_out_of_a_clearinghouse
     begun(tmp_path / "ch")
     assert run("clearinghouse", "organisation", "Team", "--data", "ch").code == 0
     assert_told(run("clearinghouse", "serve", "--demo", "--data", "ch", "--listen", "127.0.0.1:0", "--validators", "0"), 2, "in use")
+    # Nor is the order of its queue changed by stand-ins before that is found out.
+    assert not (tmp_path / "ch" / "demo-feeds").exists()
 
 
 # -- the others --------------------------------------------------------------------------------------------------------

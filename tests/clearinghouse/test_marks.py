@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -248,3 +249,22 @@ async def test_an_id_of_a_flaw_tells_not_who_else_reported_it(store: Store, join
     one = await joins("One")
     flaw = (await one.ask(Verb.submit_finding, {"flaw": FLAW, "scanner": "s"})).detail["flaw"]
     assert flaw != identify("flaw", *fingerprints(FlawBody.model_validate(FLAW)))
+
+
+async def test_by_the_id_of_a_fix_nobody_finds_out_whose_it_is(store: Store, joins: Joins) -> None:
+    from remediator.clearinghouse.store.calls import identify
+
+    one, reader = await joins("One"), await joins("Reader")
+    # Who takes part is told by the leases, and a submission id can be computed from the bundle.
+    await one.ask(Verb.lease, {"project": "pkg:pypi/other"})
+    fix_id = (await one.submit_fix(tlp="clear")).id
+    await verified(store)
+    (fix,) = (await store.fixes(reader.caller)).items
+    known = {lease.organisation for lease in (await store.leases(reader.caller)).items}
+    assert (fix.id, fix.organisation, known) == (fix_id, "", {one.id})
+    assert identify("fix", one.id, fix.submission_id) != fix.id
+    # It is one fix all the same, in one transaction and later, and another's is another.
+    again = await one.submit_fix(key="another-key-00001")
+    assert (again.id, again.duplicate) == (fix_id, True)
+    others = [joined.id for joined in await asyncio.gather(*(reader.submit_fix(key=f"another-key-1000{n}") for n in range(3)))]
+    assert len(set(others)) == 1 and fix_id not in others

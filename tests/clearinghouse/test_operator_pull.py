@@ -206,6 +206,9 @@ LIES = {
     "the place in the ledger": changed("/v1/feed", "entries.0.ledger_index", 0),
     "a kind": changed("/v1/feed", "entries.0.kind", "revoked"),
     "the order": changed("/v1/feed", "entries.0.cursor", 0),
+    "that there is more, for ever": lambda path, body: (
+        json.dumps({**json.loads(body), "entries": [], "next": 0, "more": True}).encode() if path.startswith("/v1/feed") else body
+    ),
     "the size of the head": changed("/v1/feed", "head.head.size", lambda size: size + 1),
     "the root of the head": changed("/v1/feed", "head.head.root", "00" * 32),
     "the signature of the head": changed("/v1/feed", "head.signature", "é"),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text
 
-from remediator.clearinghouse.store import Store, keeping, leasing, schema
+from remediator.clearinghouse.store import Store, keeping, leasing, reports, schema
 from remediator.clearinghouse.store import deciding as decisions
 from remediator.clearinghouse.wire.answers import Validation
 from remediator.clearinghouse.wire.envelope import RefusedError
@@ -178,7 +178,50 @@ async def test_receipts_are_summed_up_and_bounded(store: Store, joins: Joins, mo
     assert (await store.fix(one.caller, fix.id)).outcomes == {"applied": 1_000_007, "failed": 1}
 
 
+# -- reports -----------------------------------------------------------------------------------------------------------
+
+
+async def test_reports_of_one_flaw_are_bounded(store: Store, joins: Joins, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "MOST_REPORTS", 3)
+    one, two = await joins("One"), await joins("Two")
+
+    def report(who: Party, scanner: str) -> Awaitable[Any]:
+        return who.ask(Verb.submit_finding, {"flaw": FLAW, "scanner": scanner})
+
+    # Together or one after the other: each name of a scanner would be another report, that is read with the flaw.
+    told = await asyncio.gather(*(report(one, f"s{number}") for number in range(5)), return_exceptions=True)
+    assert [each.code for each in told if isinstance(each, RefusedError)] == [Problem.state_conflict] * 2
+    assert await refused(report(one, "s9")) is Problem.state_conflict
+    # A fix can be handed in all the same; with ever other places it is a report, too.
+    places = [{**FLAW, "snippet": f"x{number}"} for number in range(4)]
+    for number in range(3):
+        assert (await one.submit_fix(f"s-{number}", flaw=places[number])).state == "received"
+    assert await refused(one.submit_fix("s-3", flaw=places[3])) is Problem.state_conflict
+    # What was reported before is still answered, another's report is another's, and so is another flaw.
+    assert (await report(one, "s0")).duplicate
+    assert (await report(two, "s9")).state == "noted"
+    other = {**FLAW, "aliases": [], "snippet": "other"}
+    assert (await one.ask(Verb.submit_finding, {"flaw": other, "scanner": "s9"})).state == "noted"
+    (flaw, *_) = [each for each in (await store.flaws(one.caller)).items if each.aliases]
+    assert len(flaw.witnesses) == 6
+
+
 # -- leases and opt-outs -----------------------------------------------------------------------------------------------
+
+
+async def test_short_leases_that_ended_are_looked_at_once(store: Store, joins: Joins, clock: Clock) -> None:
+    flooder, two = await joins("Flooder"), await joins("Two")
+    table = schema.leases.c
+    left = select(func.count()).select_from(schema.leases).where(table.released_at.is_(None), table.organisation == flooder.id)
+    for number in range(20):
+        await flooder.ask(Verb.lease, {"project": "pkg:pypi/a", "ttl_seconds": 1, "scope": [f"CWE-{number}"]})
+        clock.forward(seconds=2)
+    kept = (await flooder.ask(Verb.lease, {"project": "pkg:pypi/a", "ttl_seconds": 60, "scope": ["CWE-99"]})).detail["lease"]
+    assert (await two.ask(Verb.lease, {"project": "pkg:pypi/a", "scope": ["src"]})).state == "granted"
+    async with store._database.reading() as connection:
+        assert (await connection.execute(left)).scalar_one() == 1
+    assert await refused(two.ask(Verb.lease, {"project": "pkg:pypi/a", "scope": ["CWE-99"]})) is Problem.lease_held
+    assert (await flooder.ask(Verb.renew, {"lease_id": kept["id"], "fencing": kept["fencing"]})).state == "granted"
 
 
 async def test_leases_that_hold_are_bounded(joins: Joins, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from yarl import URL
 
 from remediator.clearinghouse.server.app import make_app, serving
 from remediator.clearinghouse.server.config import ServerConfig
-from remediator.clearinghouse.store import Store
+from remediator.clearinghouse.store import Store, lookups
 from remediator.clearinghouse.wire import merkle
 from remediator.clearinghouse.wire.answers import Answer, FeedPage, Fix, Flaw, LedgerEntry, Opening, Published, SignedHead, Validation
 from remediator.clearinghouse.wire.envelope import head_is_signed, seal
@@ -398,6 +398,34 @@ async def test_another_tenants_things_read_as_if_they_were_not_there(wire: Wire,
         reply = await wire.post(other, verb, other.sealed(verb, body))
         assert (reply.status, reply.code) == (404, "not-found"), verb
     assert (await wire.get("/v1/status/s-1", team)).json["state"] == "verified"
+
+
+async def test_a_stream_neither_tells_nor_looks_again_and_again_where_something_is_let_out_to_others(
+    wire: Wire, store: Store, joins: Joins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    team, other = await joins("team"), await joins("other")
+    monkeypatch.setattr(lookups, "_LOOK_SECONDS", 0.02)
+    asked: list[int] = []
+    feed = store.feed
+
+    async def counted(caller: Any, cursor: int, limit: int = 100) -> FeedPage:
+        asked.append(cursor)
+        return await feed(caller, cursor, limit)
+
+    monkeypatch.setattr(store, "feed", counted)
+    stream = await wire.http.get(f"{wire.url}/v1/feed/stream", headers={"Authorization": f"Bearer {other.token}"})
+    begun = [await stream.content.readuntil(b"\n\n") for _ in range(2)]
+    assert begun[1] == b": heartbeat\n\n"
+    asked.clear()
+    await submitted(wire, team, tlp=Tlp.red)
+    await verified(store)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(stream.content.readline(), 0.5)
+    assert len(asked) <= 2, "woken once, and not kept awake by a line that it may not see"
+    await submitted(wire, team, "s-2", tlp=Tlp.clear)
+    await verified(store)
+    assert b"event: published" in await asyncio.wait_for(stream.content.readuntil(b"\n\n"), 5)
+    stream.close()
 
 
 async def test_an_embargo_holds_at_every_exit_until_the_clock_ends_it(wire: Wire, store: Store, clock: Clock, joins: Joins) -> None:

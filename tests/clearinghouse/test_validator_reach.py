@@ -123,7 +123,8 @@ def test_hints_are_found_by_project_however_it_is_spelled_and_a_version_s_own_go
     old, all_of_it, ours = Hints(python="3.9"), Hints(pins=("numpy<2",)), Hints(test=("pytest", "unit"))
     recipes = Recipes.read({"pkg:PyPI/Joblib": all_of_it, "pkg:pypi/joblib@1.0.0": old, "git+https://GitHub.com/Example/Shop.git": ours})
     assert recipes.of("pkg:pypi/joblib@1.2.0") == all_of_it
-    assert recipes.of("pkg:pypi/joblib@1.0.0") == old
+    for spelled in ("pkg:pypi/joblib@1.0.0", "pkg:pypi/JobLib@1.0.0", "pkg:pypi/joblib@1.0.0?x=y", "pkg:pypi/joblib@1%2E0.0"):
+        assert recipes.of(spelled) == old
     assert recipes.of("https://github.com/example/shop") == recipes.of("https://github.com/Example/Shop.git") == ours
     assert recipes.of("pkg:pypi/other@1.0") == Hints()
 

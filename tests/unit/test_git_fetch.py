@@ -5,12 +5,13 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from remediator.contracts import Tree
 from remediator.engine.replay import OwnWay, Replayer
-from remediator.errors import GitError, UsageError
+from remediator.errors import GitError, SourceError, UsageError
 from remediator.evidence.base import Base
 from remediator.evidence.replay import ReplayRequest
 from remediator.git import GitStore, TreeLimits
@@ -268,3 +269,21 @@ async def test_a_folder_that_the_commit_does_not_have_is_an_error(mono: Path, se
     source = (await resolve(str(mono / "services/app"), revision=None, folder=tmp_path / "ours", env={})).source
     with pytest.raises(GitError):
         await found_again(source.model_copy(update={"folder": folder}), f"{server.url}/repo.git", tmp_path)
+
+
+@pytest.mark.usefixtures("trusting")
+async def test_a_listed_host_sends_a_validator_nowhere_else(mono: Path, server: Server, tmp_path: Path) -> None:
+    asked: list[str] = []
+    source = (await resolve(str(mono), revision=None, folder=tmp_path / "ours", env={})).source
+    server.redirects["/moved"] = f"{server.url}/repo.git"
+    told = server.http.RequestHandlerClass.do_GET
+
+    def noted(handler: Any) -> None:
+        asked.append(handler.path)
+        told(handler)
+
+    server.http.RequestHandlerClass.do_GET = noted  # type: ignore[attr-defined]
+    with pytest.raises(SourceError):
+        await found_again(source, f"{server.url}/moved", tmp_path)
+    assert asked and all(path.startswith("/moved") for path in asked), "the twin: whoever runs it for itself is sent on"
+    assert (await resolve(f"{server.url}/moved", revision=None, folder=tmp_path / "mine", env=load_settings().network_env())).tree.id

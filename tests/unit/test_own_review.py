@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from remediator.engine.kit import Kit
 from remediator.engine.project import Project
 from remediator.engine.replay import Replayer
 from remediator.engine.telling import telling
-from remediator.errors import ConfigError
+from remediator.errors import ConfigError, UsageError
 from remediator.evidence.base import Base
 from remediator.evidence.bundle import Attempt, BundleContent, read, write
 from remediator.evidence.keys import SigningKey
@@ -37,7 +38,9 @@ NOTHING = Reply(text='I see nothing wrong. {"test": null}')
 PLUGIN = """
 from typing import ClassVar
 from remediator import hookimpl
-from remediator.contracts import Verifier
+from remediator.contracts import Scanner, Verifier
+from remediator.records import Finding, Location, Severity
+from remediator.records.scan import Covered
 from remediator.records.verdict import Check, CheckStatus, EvidenceLevel
 
 def made(number):
@@ -47,6 +50,17 @@ def made(number):
         async def verify(self, finding, patch, workspace):
             return Check(name=self.name, level=self.level, status=CheckStatus.passed)
     return Yes
+
+class Sees(Scanner):
+    name: ClassVar[str] = "sees"
+    async def scan(self, workspace):
+        place = Location(path="load.py", start_line=1, start_column=1, end_line=1, end_column=9)
+        yield Finding.at(rule_id="r", scanner="sees", message="m", location=place, snippet="data = yaml.load(text)", severity=Severity.high)
+        yield Covered(scanner="sees", paths=("load.py",))
+
+@hookimpl
+def register_scanners():
+    return [Sees]
 
 @hookimpl
 def register_verifiers():
@@ -68,14 +82,16 @@ def playbook(*, attacked: bool = True, usd: float = 2.0) -> dict[str, Any]:
     }
 
 
-async def bundle(tmp_path: Path, told: dict[str, Any]) -> Path:
+async def bundle(tmp_path: Path, told: dict[str, Any], *, scanner: str = "s", finds: dict[str, Any] | None = None, **said: Any) -> Path:
     """Return a bundle as an honest recorder without a model of its own makes it."""
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "load.py").write_text("data = yaml.load(text)\n")
-    source = (await resolve(str(folder), revision=None, folder=tmp_path / "ours", env={})).source
+    source = (await resolve(str(folder), revision=None, folder=tmp_path / "ours", env={})).source.model_copy(update=said)
     place = Location(path="load.py", start_line=1, start_column=1, end_line=1, end_column=9)
-    finding = Finding.at(rule_id="r", scanner="s", message="m", location=place, snippet="data = yaml.load(text)", severity=Severity.high)
+    snippet = "data = yaml.load(text)"
+    finding = Finding.at(rule_id="r", scanner=scanner, message="m", location=place, snippet=snippet, severity=Severity.high)
+    finding = finding.model_copy(update=finds or {})
     patch = Patch.of(finding_id=finding.id, fixer="f", title="t", diff=DIFF)
     levels = {"reviewer": 5, "replayed": 5, **{f"yes{number}": number for number in range(6)}}
     expected = [(use["use"], EvidenceLevel(levels[use["use"]])) for use in told["verify"]]
@@ -180,7 +196,68 @@ async def test_the_operators_hints_are_what_the_project_is_built_by(tmp_path: Pa
     assert [project.hints for project in seen] == [hints, Hints(), Hints()]
 
 
+async def test_when_and_as_what_it_was_released_is_found_out_here(tmp_path: Path) -> None:
+    """Both choose what it is built and tested with: with dependencies of another day, tests that a patch breaks would not run at all."""
+    said = {"released": datetime(2012, 1, 1, tzinfo=UTC), "name": "another", "version": "0.1"}
+    archive = await bundle(tmp_path, playbook(), **said)
+    seen: list[Project] = []
+
+    class Looking(Replayer):
+        async def _project(self, request: ReplayRequest, kit: Kit) -> Project:
+            seen.append(await super()._project(request, kit))
+            return seen[-1]
+
+    async with validator(tmp_path, "http://127.0.0.1:9/v1", playbook(), validator={}) as app, telling(app._recorder, "replay") as teller:
+        for own in (app.own_way(Hints()), None):
+            judge = Looking(app.settings, app.registry, teller, source=str(tmp_path / "project"), playbook=None, own=own)
+            await replay(read(archive), judge)
+    ours, theirs = ([each.source.released, each.source.name, each.source.version] for each in seen)
+    assert (ours, theirs) == ([None, "project", ""], list(said.values()))
+
+
+@pytest.mark.parametrize(
+    "finds",
+    [
+        {},
+        {"aliases": ("CVE-2026-0001",)},
+        {"severity": Severity.critical},
+        {"cwe": (89,)},
+        {"rule_id": "sql"},
+        {"snippet": "eval(x)"},
+        {"key": "another"},
+    ],
+)
+async def test_a_finding_of_our_scanners_is_told_as_they_tell_it(tmp_path: Path, finds: dict[str, Any]) -> None:
+    """A fix for something small that is really there must not be handed out as one for whatever name its submitter gives it."""
+    ours = {**playbook(), "scan": [{"use": "sees"}]}
+    archive = await bundle(tmp_path, ours, scanner="sees", finds=finds)
+    async with validator(tmp_path, "http://127.0.0.1:9/v1", ours, validator={}) as app:
+        if not finds:
+            report = await replayed(app, archive, tmp_path)
+            assert judged(read(archive), report).validation.level == 4
+            return
+        with pytest.raises(UsageError, match="in another way"):
+            await replayed(app, archive, tmp_path)
+
+
 async def test_a_reviewer_that_is_no_model_of_the_settings_is_told(tmp_path: Path) -> None:
     async with validator(tmp_path, "http://127.0.0.1:9/v1", playbook(), validator={"reviewer": "nobody"}) as app:
         with pytest.raises(ConfigError, match="nobody"):
             app.model(app.settings.validator.reviewer)
+
+
+async def test_a_bundle_that_leaves_our_reviewer_out_comes_to_no_more_than_one_that_names_it(tmp_path: Path) -> None:
+    silent = playbook()
+    silent["verify"] = [use for use in silent["verify"] if use["use"] != "reviewer"]
+    archive = await bundle(tmp_path, silent)
+    async with LlmServer([]) as server, validator(tmp_path, server.url, playbook()) as app:
+        report = await replayed(app, archive, tmp_path)
+        plain = await app.replay(archive, source=str(tmp_path / "project"))
+    assert report.agreed and report.review is None
+    found = judged(read(archive), report)
+    assert (found.state, found.validation.level) == ("verified", 4)
+    # Where our own playbook asks no reviewer, nothing is missing; nor is it a clearinghouse's rule for other replays.
+    assert plain.raises is EvidenceLevel.E5
+    async with validator(tmp_path, server.url, silent) as app:
+        report = await replayed(app, archive, tmp_path)
+    assert judged(read(archive), report).validation.level == 5

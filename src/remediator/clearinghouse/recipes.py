@@ -25,8 +25,7 @@ class Recipes(NamedTuple):
         versions: dict[str, Hints] = {}
         for key, hints in told.items():
             try:
-                named = normalised(key)
-                version = PackageURL.from_string(key).version if key.startswith("pkg:") else None
+                named, version = _named(key)
             except ValueError as error:
                 raise ConfigError(
                     f"validator.recipes: {key[:200]!r} is no project: {error}", hint="a purl such as pkg:pypi/NAME, or a repository's URL"
@@ -39,5 +38,12 @@ class Recipes(NamedTuple):
 
     def of(self, source: str) -> Hints:
         """Return the hints for a source as it is fetched; its own version before all versions."""
-        found = self.versions.get(source) or self.projects.get(normalised(source))
+        # A submitter who spells the name in another way is not to choose by that whether it is built by them.
+        named, version = _named(source)
+        found = self.versions.get(f"{named}@{version}") or self.projects.get(named)
         return found if found is not None else Hints()
+
+
+def _named(text: str) -> tuple[str, str | None]:
+    """Return a project's one spelling, and the version of a package. Raises ValueError."""
+    return normalised(text), PackageURL.from_string(text).version if text.startswith("pkg:") else None

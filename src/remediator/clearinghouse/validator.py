@@ -164,7 +164,8 @@ def judged(bundle: Bundle, report: ReplayReport) -> Found:
     review = report.review if report.agreed else None
     verdict, patch = measured(report.replayed, review), bundle.patch
     state, reason = _decided(report, verdict)
-    level = verdict.level if review is not None or report.raises is None or _hearsay(report) else report.raises
+    unheard = _hearsay(report) or report.wants_review
+    level = verdict.level if review is not None or report.raises is None or unheard else report.raises
     told = Validation(
         outcome=report.outcome.value,
         reason=reason,

@@ -39,15 +39,19 @@ def stand_ins(folder: Path, at: datetime) -> Path:
     return folder
 
 
+async def check_unused(store: Store, data: Path) -> None:
+    """Raise UsageError for a clearinghouse in use, before anything of it is ranked by stand-ins, or served."""
+    if await store.organisations():
+        raise UsageError(f"{data} is a clearinghouse in use; --demo makes a new one", hint="another --data, or leave out --demo")
+
+
 async def furnish(session: Session, store: Store, data: Path, url: str) -> None:
-    """Make an organisation, its token and key, and a flaw that it reports; print how to go on. Raises UsageError in one in use."""
+    """Make an organisation, its token and key, and a flaw that it reports; print how to go on."""
     from remediator.clearinghouse.wire.envelope import seal
     from remediator.clearinghouse.wire.terms import Scope, Tier, Verb
     from remediator.clearinghouse.wire.verbs import Request
     from remediator.evidence.keys import signing_key
 
-    if await store.organisations():
-        raise UsageError(f"{data} is a clearinghouse in use; --demo makes a new one", hint="another --data, or leave out --demo")
     organisation = await store.add_organisation(_NAME, Tier.operator)
     key = signing_key(session.settings.state / "keys")
     await store.add_key(organisation.id, key.public.line())

@@ -63,13 +63,15 @@ def served(
         from remediator.clearinghouse.server.app import make_app, serving
         from remediator.clearinghouse.server.config import ServerConfig
         from remediator.clearinghouse.store import Store
-        from remediator.cli.clearinghouse_demo import furnish, stand_ins
+        from remediator.cli.clearinghouse_demo import check_unused, furnish, stand_ins
         from remediator.cli.feeds import folder_of
 
         stop = _stopped_by_signal()
         config = ServerConfig()
         config = config._replace(hosts=config.hosts | {each.lower() for each in hosts}, trusted_proxies=trusted)
         async with Store.open(database, data) as store:
+            if demo:
+                await check_unused(store, data)
             store.quota_bytes = quota_bytes
             app = make_app(store, config)
             mount(app, store, config)

@@ -61,6 +61,7 @@ REPLAY = (
     "replayed_digest",
     "same_recipe",
     "review",
+    "wants_review",
     "exit_code",
 )
 APPLIED = ("repository", "branch", "previous", "base", "commits", "files")

@@ -19,14 +19,16 @@ from remediator.errors import EvidenceError, PlaybookError, SourceError, UsageEr
 from remediator.evidence.bundle import read
 from remediator.evidence.container import is_bundle
 from remediator.evidence.keys import TrustedKeys
-from remediator.evidence.replay import UNREPLAYABLE, ReplayReport, ReplayRequest, replay
+from remediator.evidence.replay import REVIEWER, UNREPLAYABLE, ReplayReport, ReplayRequest, replay
 from remediator.evidence.scrub import Scrubber
 from remediator.git import GitStore, ImportedFile
 from remediator.playbook import Playbook, Use, check_playbook, load_playbook, parse_playbook, playbook_names
 from remediator.recipe.hints import Hints
+from remediator.records.finding import Finding
 from remediator.records.recipe import Recipe
-from remediator.records.source import SourceKind
-from remediator.records.verdict import Check, Verdict
+from remediator.records.scan import ScanReport
+from remediator.records.source import Source, SourceKind
+from remediator.records.verdict import Check, Outcome, Verdict
 from remediator.registry import Registry
 from remediator.settings import Settings
 from remediator.source import RemoteGitTarget, Resolved, read_target, resolve
@@ -55,6 +57,8 @@ class Replayer:
         """Whether the project was built and tested as the bundle says, once it was judged."""
         self.review: Check | None = None
         """What a reviewer of our own said, where one was asked."""
+        self.wants_review = False
+        """Whether our own playbook has one asked: who judges by its own way is not to be spared it by a bundle that names none."""
 
     async def __call__(self, request: ReplayRequest) -> Verdict:
         """Judge the patch of a bundle in fresh sandboxes."""
@@ -76,6 +80,8 @@ class Replayer:
                 project, request.finding, request.patch, request.required, on_check, reproducer=request.reproducer, replaying=True
             )
             self.same_recipe = _same(request.recipe, project.recipe)
+            if self._own is not None and verdict.outcome is Outcome.verified:
+                _check_told(request.finding, await project.scan(project.base))
             if self._own is not None and self._own.reviewer is not None:
                 # By our own playbook's limits: what a question may cost is not the bundle's to say.
                 limits = load_playbook(self._settings.playbook).limits
@@ -83,9 +89,13 @@ class Replayer:
             return verdict
 
     async def _project(self, request: ReplayRequest, kit: Kit) -> Project:
-        store, base = await self._base(request)
+        store, base, found = await self._base(request)
+        source = request.source
+        if self._own is not None and found is not None:
+            # When it was released says which Python and dependencies it is tried with, and its name what is installed: as found here.
+            source = source.model_copy(update={"released": found.released, "name": found.name, "version": found.version})
         return Project(
-            source=request.source,
+            source=source,
             store=store,
             base=base,
             kit=kit,
@@ -108,12 +118,14 @@ class Replayer:
                 f"the bundle was judged by a playbook that is none of yours: {recorded.name}",
                 hint="read its playbook.yaml, then name the one to judge by: --playbook NAME-OR-FILE",
             )
+        self.wants_review = self._own is not None and any(use.name == REVIEWER for use in alike.verify)
         # The options of a sandbox name an engine, host files and registries: those are ours to choose, never a stranger's.
         return recorded.model_copy(update={"fix": (), "submit": (), "sandbox": alike.sandbox})
 
-    async def _base(self, request: ReplayRequest) -> tuple[GitStore, Tree]:
+    async def _base(self, request: ReplayRequest) -> tuple[GitStore, Tree, Source | None]:
+        """Return where the base is, the base, and what is known of it where it was fetched. Raises RemediatorError."""
         if self._source is None and request.base.included:
-            return await asyncio.to_thread(self._unpacked, request)
+            return *await asyncio.to_thread(self._unpacked, request), None
         target = self._source or request.source.uri
         recorded, remote = request.source, isinstance(read_target(target), RemoteGitTarget)
         # A work tree is looked for at the commit that it stood on; a package's version is part of its name, and says all.
@@ -127,7 +139,7 @@ class Replayer:
         if remote and recorded.folder:
             tree = await asyncio.to_thread(resolved.store.below, resolved.source.commit, recorded.folder)
         if tree.id == recorded.tree:
-            return resolved.store, tree
+            return resolved.store, tree, resolved.source
         told = f"{target} is tree {tree.id}, the bundle was made for {recorded.tree}"
         if recorded.kind is SourceKind.path and remote:
             # What was changed and not committed is nobody's lie: it is only nowhere that others could fetch.
@@ -152,7 +164,9 @@ class Replayer:
 
     async def _resolved(self, target: str, revision: str | None) -> Resolved:
         folder, env = self._settings.state / "stores", self._settings.network_env()
-        return await resolve(target, revision=revision, folder=folder, env=env, offline=self._settings.offline)
+        # Which hosts are asked is the operator's list: none of them may send us on, to an address within our own network.
+        redirects = self._own is None
+        return await resolve(target, revision=revision, folder=folder, env=env, offline=self._settings.offline, redirects=redirects)
 
     def _unpacked(self, request: ReplayRequest) -> tuple[GitStore, Tree]:
         store = GitStore.open(self._settings.state / "stores" / f"replay-{request.base.tree[:16]}.git")
@@ -186,7 +200,27 @@ async def replay_bundle(
     bundle = await asyncio.to_thread(read, path, TrustedKeys.load(settings.state / "keys"))
     judged_by = Replayer(settings, registry, teller, source=source, playbook=playbook, own=own)
     report = await replay(bundle, judged_by, scrub=Scrubber(paths={str(settings.state): "state"}))
-    return report.model_copy(update={"same_recipe": judged_by.same_recipe, "review": judged_by.review})
+    own_word = {"same_recipe": judged_by.same_recipe, "review": judged_by.review, "wants_review": judged_by.wants_review}
+    return report.model_copy(update=own_word)
+
+
+def _check_told(finding: Finding, report: ScanReport) -> None:
+    """Raise UsageError where a finding that our scanners see is told as another than they tell it.
+
+    What was proven is that this one is gone. Under another's name, kind or severity the proof would be of something else.
+    """
+    if finding.unseen_by(report.scanners):
+        return
+
+    def facts(of: Finding) -> tuple[object, ...]:
+        return of.scanner, of.rule_id, of.path, of.snippet, of.severity, sorted(of.cwe)
+
+    alike = [seen for seen in report.findings if seen.key == finding.key and facts(seen) == facts(finding)]
+    if not any(set(finding.aliases) <= set(seen.aliases) for seen in alike):
+        raise UsageError(
+            "the scan here tells of the finding in another way than the bundle: its rule, place, kind, severity or names",
+            hint="replay it with the same scanners, and hand over what they said",
+        )
 
 
 def _same(recorded: Recipe | None, used: Recipe | None) -> bool:

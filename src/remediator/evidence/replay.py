@@ -76,6 +76,8 @@ class ReplayReport(Record):
     """Whether the project was built and tested as the bundle says."""
     review: Check | None = None
     """What a reviewer of the replaying side said, where one was asked. It is no part of the comparison."""
+    wants_review: bool = False
+    """Whether the replaying side's own playbook has a reviewer asked, whatever the bundle's says."""
 
     @property
     def agreed(self) -> bool:

@@ -26,15 +26,18 @@ class Resolved(NamedTuple):
     tree: Tree
 
 
-async def resolve(target: str, *, revision: str | None, folder: Path, env: Mapping[str, str], offline: bool = False) -> Resolved:
+async def resolve(
+    target: str, *, revision: str | None, folder: Path, env: Mapping[str, str], offline: bool = False, redirects: bool = True
+) -> Resolved:
     """Fetch or read a target into a store below `folder`. `env` is what the network needs (proxies, certificates, index).
 
+    `redirects` is whether a git server may send us to another one.
     Raises SourceError where it cannot be had, and before any socket is opened where `offline` forbids it.
     """
     wanted = read_target(target, revision)
     if offline and isinstance(wanted, RemoteGitTarget | PackageTarget):
         raise SourceError(f"{printable(target)} needs the network, and we are offline", hint="leave --offline out, or name a local folder")
-    return await asyncio.to_thread(_resolve, wanted, folder, env)
+    return await asyncio.to_thread(_resolve, wanted, folder, env, redirects=redirects)
 
 
 def reopen(source: Source, folder: Path) -> tuple[GitStore, Tree]:
@@ -58,14 +61,14 @@ def store_folder(folder: Path, uri: str) -> Path:
     return folder / f"{plain}-{hashlib.sha256(uri.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}.git"
 
 
-def _resolve(wanted: Target, folder: Path, env: Mapping[str, str]) -> Resolved:
+def _resolve(wanted: Target, folder: Path, env: Mapping[str, str], *, redirects: bool) -> Resolved:
     match wanted:
         case FolderTarget():
             return _folder(wanted, folder)
         case LocalGitTarget():
             return _local_git(wanted.path, wanted.revision, folder)
         case RemoteGitTarget():
-            return _remote_git(wanted, folder, env)
+            return _remote_git(wanted, folder, env, redirects=redirects)
         case PackageTarget():
             return _package(wanted, folder, env)
 
@@ -99,8 +102,8 @@ def _local_git(path: Path, revision: str, folder: Path) -> Resolved:
     return _git(store, str(path), path.name, revision, commit)
 
 
-def _remote_git(wanted: RemoteGitTarget, folder: Path, env: Mapping[str, str]) -> Resolved:
-    store = GitStore.open(store_folder(folder, wanted.url), env=env)
+def _remote_git(wanted: RemoteGitTarget, folder: Path, env: Mapping[str, str], *, redirects: bool) -> Resolved:
+    store = GitStore.open(store_folder(folder, wanted.url), env=env, redirects=redirects)
     commit = store.fetch(wanted.url, wanted.revision)
     return _git(store, wanted.url, wanted.url.rstrip("/").replace(":", "/"), wanted.revision or "", commit)
 

@@ -66,6 +66,9 @@ class Party(NamedTuple):
     async def submit_fix(self, name: str = "s-1", *, data: bytes = b"bundle", flaw: dict[str, Any] | None = None, **facts: Any) -> Answer:
         """Bring a bundle and submit it as a fix."""
         digest = await self.put(data)
+        # No two at the very same time: which of them is validated first would be drawn by lot, as their ids are.
+        if isinstance(self.clock, Clock):
+            self.clock.forward(microseconds=1)
         body = {"flaw": flaw or FLAW, "submission_id": name, "patch_id": "p-1", "bundle": digest, "bundle_bytes": len(data)}
         return await self.ask(Verb.submit_fix, {**body, "claimed_level": 4}, **facts)
 

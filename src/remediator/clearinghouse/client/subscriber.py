@@ -164,7 +164,8 @@ class Subscriber:
             told = self.read()
             more = True
             while more:
-                page = await clearinghouse.feed(told.cursor)
+                began = told.cursor
+                page = await clearinghouse.feed(began)
                 head = await advanced(clearinghouse, told.head, page.head)
                 for entry in page.entries:
                     if entry.cursor <= told.cursor:
@@ -174,6 +175,10 @@ class Subscriber:
                         self.keep(kept)
                         (withdrawn if kept.kind != "published" else new).append(entry.fix_id)
                     told = told.model_copy(update={"cursor": entry.cursor})
+                if page.more and max(told.cursor, page.next) <= began:
+                    raise EvidenceError(
+                        "the feed says that there is more, and does not go on", hint="tell the operator of the clearinghouse"
+                    )
                 # Beyond our sight there may be lines for others: the cursor says how far we looked.
                 told = told.model_copy(update={"cursor": max(told.cursor, page.next), "head": head, "pulled_at": datetime.now(UTC)})
                 self.note(told)

@@ -48,25 +48,31 @@ async def stream(asked: Asked) -> web.StreamResponse:
 
 
 async def _followed(asked: Asked, answer: web.StreamResponse, cursor: int) -> None:
-    desk = asked.desk
-    secret = secret_of(asked.request)
+    desk, loop = asked.desk, asyncio.get_running_loop()
+    secret, comment_at = secret_of(asked.request), 0.0
     # A reader that is gone must not hold its place until the next word is written to nobody.
     while not desk.stopping.is_set() and asked.request.transport is not None:
         # A token that was revoked meanwhile ends the stream: that is why it is asked for anew.
         caller = await desk.store.authenticate(secret)
+        # What others alone may see moves no cursor of this reader's: else it would be looked at again and again.
+        end = await desk.store.feed_end()
         found = await desk.store.feed(caller, cursor, MOST_PAGE)
         for entry in found.entries:
             await answer.write(event_of(entry))
         moved, cursor = found.next != cursor, found.next
-        if not found.entries and not moved:
+        if found.entries or moved:
+            continue
+        if loop.time() >= comment_at:
+            # By the clock alone: a comment out of turn would tell that something was let out to others.
             await answer.write(b": heartbeat\n\n")
-            await _news(asked, cursor)
+            comment_at = loop.time() + desk.config.heartbeat_seconds
+        await _news(asked, max(end, cursor), comment_at - loop.time())
 
 
-async def _news(asked: Asked, cursor: int) -> None:
+async def _news(asked: Asked, cursor: int, seconds: float) -> None:
     desk = asked.desk
     waits = {
-        asyncio.ensure_future(desk.store.wait_for_feed(cursor, desk.config.heartbeat_seconds)),
+        asyncio.ensure_future(desk.store.wait_for_feed(cursor, seconds)),
         asyncio.ensure_future(desk.stopping.wait()),
     }
     if isinstance(asked.request.protocol, GuardedHandler):

@@ -30,7 +30,7 @@ class Batch:
         self.want_requests: set[tuple[str, str]] = set()
         self.want_prints: set[str] = set()
         self.want_findings: set[str] = set()
-        self.want_fixes: set[str] = set()
+        self.want_submissions: set[str] = set()
         self.want_blobs: set[tuple[str, str]] = set()
         self.requests: dict[tuple[str, str], Row] = {}
         self.prints: dict[str, str] = {}
@@ -38,6 +38,7 @@ class Batch:
         self.witnesses: dict[str, set[str]] = defaultdict(set)
         self.findings: dict[str, Row] = {}
         self.fixes: dict[str, Row] = {}
+        self.submissions: dict[tuple[str, str], str] = {}
         self.blobs: dict[tuple[str, str], int] = {}
         self.epochs: list[tuple[int, bytes]] = []
         self._inserts: dict[Table, list[Row]] = defaultdict(list)
@@ -62,8 +63,9 @@ class Batch:
         await self.fetch_flaws(set(self.prints.values()))
         for row in await self._rows(schema.witnesses, ("finding_id",), {(each,) for each in self.want_findings}):
             self.findings[row["finding_id"]] = row
-        for row in await self._rows(schema.fixes, ("id",), {(each,) for each in self.want_fixes}):
+        for row in await self._rows(schema.fixes, ("submission_id",), {(each,) for each in self.want_submissions}):
             self.fixes[row["id"]] = row
+            self.submissions[row["organisation"], row["submission_id"]] = row["id"]
         for row in await self._rows(schema.blobs, ("digest", "organisation"), self.want_blobs):
             self.blobs[row["digest"], row["organisation"]] = row["bytes"]
 

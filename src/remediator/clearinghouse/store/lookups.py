@@ -172,9 +172,13 @@ class Lookups(People):
             with suppress(TimeoutError):
                 await asyncio.wait_for(event.wait(), min(left, _LOOK_SECONDS))
                 return
-            async with self._database.reading() as connection:
-                if int((await connection.execute(select(func.max(schema.feed.c.cursor)))).scalar() or 0) > after:
-                    return
+            if await self.feed_end() > after:
+                return
+
+    async def feed_end(self) -> int:
+        """Return the last cursor of the feed, whoever may see its line."""
+        async with self._database.reading() as connection:
+            return int((await connection.execute(select(func.max(schema.feed.c.cursor)))).scalar() or 0)
 
     def _feed_grew(self) -> None:
         fed, self._fed = self._fed, asyncio.Event()

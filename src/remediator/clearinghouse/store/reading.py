@@ -135,7 +135,9 @@ async def flaw_records(connection: AsyncConnection, caller: Caller, rows: Sequen
     own = true() if caller.is_admin else schema.witnesses.c.organisation == caller.organisation
     seen = await _by_flaw(connection, schema.witnesses, ids, schema.witnesses.c.at, own)
     fixes = defaultdict(list)
-    for row in (await connection.execute(select(schema.fixes).where(schema.fixes.c.flaw_id.in_(ids), fix_is_visible(caller)))).mappings():
+    # Not what they say and mend: of each only its id is told, and there can be many.
+    order = [schema.fixes.c[name] for name in ("id", "flaw_id", "state", "level", "lines_changed", "submitted_at")]
+    for row in (await connection.execute(select(*order).where(schema.fixes.c.flaw_id.in_(ids), fix_is_visible(caller)))).mappings():
         fixes[row["flaw_id"]].append(dict(row))
     opinions = defaultdict(list)
     found = await connection.execute(select(schema.assessments).where(schema.assessments.c.subject.in_(ids)))

@@ -10,6 +10,7 @@ from remediator.clearinghouse.store import schema
 from remediator.clearinghouse.store.batch import Batch, Row
 from remediator.clearinghouse.store.calls import Call, identify
 from remediator.clearinghouse.store.leasing import check_lease
+from remediator.clearinghouse.store.reports import check_room
 from remediator.clearinghouse.store.schema import micros
 from remediator.clearinghouse.store.telling import begun, severity_rank, tell, tell_again
 from remediator.clearinghouse.store.validating import requeue
@@ -43,7 +44,7 @@ def prepare_fix(batch: Batch, call: Call) -> None:
     body: FixBody = call.body
     batch.want_prints.update(prints := _prints(body.flaw))
     batch.want_findings.add(finding_id(call.organisation, prints, _SCAN))
-    batch.want_fixes.add(identify("fix", call.organisation, body.submission_id))
+    batch.want_submissions.add(body.submission_id)
     batch.want_blobs.add((body.bundle, call.organisation))
 
 
@@ -58,8 +59,9 @@ async def submit_finding(batch: Batch, call: Call) -> Answer:
 async def submit_fix(batch: Batch, call: Call) -> Answer:
     """Note a fix, and that it is to be validated. Raises RefusedError: blob-missing, blob-mismatch, lease-stale."""
     body: FixBody = call.body
-    fix_id = identify("fix", call.organisation, body.submission_id)
-    if (before := batch.fixes.get(fix_id)) is not None:
+    mine = (call.organisation, body.submission_id)
+    if (fix_id := batch.submissions.get(mine)) is not None:
+        before = batch.fixes[fix_id]
         if (before["bundle"], before["patch_id"]) != (body.bundle, body.patch_id):
             raise RefusedError(
                 Problem.state_conflict, "this submission id came before with another bundle", hint="supersede the fix by a new one"
@@ -75,6 +77,8 @@ async def submit_fix(batch: Batch, call: Call) -> Answer:
     held = _embargo(batch, call)
     flaw, _, _, told = await witnessed(batch, call, body.flaw, _SCAN, "")
     doc = _text(body.flaw)
+    # Not derived from who submits: whoever is told of a fix could try each organisation, and see whose it is.
+    batch.submissions[mine] = fix_id = f"fix-{secrets.token_hex(12)}"
     row = {
         "id": fix_id,
         "flaw_id": flaw["id"],
@@ -128,6 +132,8 @@ async def witnessed(batch: Batch, call: Call, body: FlawBody, scanner: str, rule
         return flaw, before, None, {}
     embargo = _embargo(batch, call)
     matched = _matched(batch, prints, body)
+    if matched:
+        await check_room(batch, call, matched[0])
     told: dict[str, Any] = {}
     flaw = matched[0] if matched else _begin(batch, call, body, embargo)
     if matched:

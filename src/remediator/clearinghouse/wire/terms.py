@@ -15,6 +15,8 @@ MOST_LEASES = 500
 """That hold at once, of one organisation."""
 MOST_OPT_OUTS = 200
 """That hold at once, of one organisation."""
+MOST_REPORTS = 200
+"""Of one organisation of one flaw."""
 MOST_RECEIPTS = 1000
 """Of one organisation for one fix."""
 MOST_RECEIPT_COUNT = 1_000_000
