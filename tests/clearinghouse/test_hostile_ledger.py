@@ -64,6 +64,31 @@ async def test_an_entry_of_another_kind_lets_nothing_out(pulling: Pulling, monke
     assert pulling.subscriber.kept() == []
 
 
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"flaw": {"aliases": ("CVE-2024-9999",)}},
+        {"flaw": {"project": "pkg:pypi/another"}},
+        {"flaw": {"version": "9.9"}},
+        {"flaw": {"title": "another flaw"}},
+        {"fix": {"fixed_version": "9.9"}},
+    ],
+    ids=lambda lie: "-".join(f"{part}.{name}" for part, fields in lie.items() for name in fields),
+)
+async def test_a_proven_patch_is_not_told_as_the_fix_of_another_flaw(
+    pulling: Pulling, monkeypatch: pytest.MonkeyPatch, lie: dict[str, dict[str, Any]]
+) -> None:
+    await pulling.fix("one")
+
+    def told(honest: Published) -> Published:
+        return honest.model_copy(update={name: getattr(honest, name).model_copy(update=fields) for name, fields in lie.items()})
+
+    lies(monkeypatch, "published", told)
+    with pytest.raises(EvidenceError, match="the flaw that the ledger recorded"):
+        await pulling.pull()
+    assert pulling.subscriber.kept() == []
+
+
 async def test_a_withdrawn_fix_is_not_told_as_standing(pulling: Pulling, monkeypatch: pytest.MonkeyPatch) -> None:
     fix = await pulling.fix("one")
     await pulling.fixer.ask(Verb.revoke, {"fix_id": fix, "reason": "bypassed"})

@@ -73,6 +73,9 @@ class SlowStore:
         found = [entry for entry in self.entries if entry.cursor > cursor][:limit]
         return FeedPage(entries=tuple(found), next=found[-1].cursor if found else cursor, more=False, head=await self.head())
 
+    async def feed_end(self) -> int:
+        return max((entry.cursor for entry in self.entries), default=0)
+
     async def wait_for_feed(self, after: int, timeout: float) -> None:
         try:
             async with asyncio.timeout(timeout):

@@ -234,6 +234,7 @@ TWINS: dict[str, Twin] = {
     "7.13": Twin(no_retry),
     "7.14": Twin(lambda p: p._replace(body=p.body + b"\n+import os\n") if p.path.endswith("/patch") and p.done else p),
     "7.14 a name": Twin(tells("/v1/fixes/", put("fix", "organisation", value="org-1"), lambda p: p.path.endswith("/published"))),
+    "7.14 the flaw": Twin(tells("/v1/fixes/", put("flaw", "title", value="another"), lambda p: p.path.endswith("/published"))),
     "7.14 CSAF": Twin(lambda p: p._replace(status=500) if p.path.endswith("/csaf") else p),
     "7.15": Twin(not_found_is(TAKEN, "/v1/status/finding-")),
     "7.15 open": Twin(tells("/v1/status/", lambda told, p: {**told, "state": "open"} if told["state"] == "embargoed" else told)),

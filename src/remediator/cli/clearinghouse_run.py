@@ -62,6 +62,7 @@ def served(
         from remediator.clearinghouse.priority.read import holds_feeds
         from remediator.clearinghouse.server.app import make_app, serving
         from remediator.clearinghouse.server.config import ServerConfig
+        from remediator.clearinghouse.server.settled import settle
         from remediator.clearinghouse.store import Store
         from remediator.cli.clearinghouse_demo import check_unused, furnish, stand_ins
         from remediator.cli.feeds import folder_of
@@ -83,6 +84,7 @@ def served(
                 if demo:
                     await furnish(session, store, data, url)
                 session.out.file.flush()
+                settle()
                 names = [f"{socket.gethostname()}-{os.getpid()}-{number}" for number in range(validators)]
                 working: list[asyncio.Task[Any]] = [
                     asyncio.create_task(_validating(session, store, data, name, stop, git_hosts)) for name in names

@@ -55,7 +55,7 @@ class PublicKey(NamedTuple):
     @property
     def keyid(self) -> str:
         """Return the OpenSSH fingerprint."""
-        return "SHA256:" + base64.b64encode(hashlib.sha256(self._blob()).digest()).decode().rstrip("=")
+        return _fingerprint(self._blob())
 
     def line(self) -> str:
         """Return the key as one OpenSSH line."""
@@ -74,6 +74,11 @@ class PublicKey(NamedTuple):
 
     def _blob(self) -> bytes:
         return b"".join(len(part).to_bytes(4, "big") + part for part in (_TYPE, self.raw))
+
+
+@lru_cache(maxsize=1024)
+def _fingerprint(blob: bytes) -> str:
+    return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
 
 
 class SigningKey:

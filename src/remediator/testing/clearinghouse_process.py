@@ -17,6 +17,7 @@ import structlog
 
 from remediator.clearinghouse.server.app import make_app, serving
 from remediator.clearinghouse.server.config import ServerConfig
+from remediator.clearinghouse.server.settled import settle
 from remediator.clearinghouse.store import Store
 from remediator.errors import StateError
 
@@ -95,6 +96,7 @@ async def _serve(data: Path, database: str, config: ServerConfig) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with Store.open(database, data) as store, serving(make_app(store, config)) as url:
+        settle()
         sys.stdout.write(f"{url}\n")
         sys.stdout.flush()
         await stop.wait()

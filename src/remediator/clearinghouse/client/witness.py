@@ -11,6 +11,7 @@ from remediator.clearinghouse.client.http import Clearinghouse
 from remediator.clearinghouse.wire import merkle
 from remediator.clearinghouse.wire.answers import FeedEntry, LedgerEntry, Opening, Published, SignedHead
 from remediator.clearinghouse.wire.envelope import RefusedError, head_is_signed
+from remediator.clearinghouse.wire.identity import about
 from remediator.clearinghouse.wire.terms import FixState, Problem
 from remediator.errors import EvidenceError
 from remediator.evidence.keys import PublicKey
@@ -94,6 +95,8 @@ def check_published(told: Published, recorded: dict[str, Any]) -> None:
     # The id is too short to be a proof: two patches with the same one are found in seconds.
     if not found or recorded.get("patch") != digest_of(told.patch.encode("utf-8", "surrogateescape")):
         raise EvidenceError(f"{told.fix.id} is not as the ledger recorded it: its patch or bundle was changed", hint=_HINT)
+    if recorded.get("about") != about(told.flaw.as_json(), told.fix.fixed_version):
+        raise EvidenceError(f"{told.fix.id} is not told as the fix of the flaw that the ledger recorded", hint=_HINT)
 
 
 WITHDRAWN = frozenset((FixState.revoked.value, FixState.superseded.value))

@@ -9,6 +9,7 @@ from typing import Any
 from remediator.clearinghouse.conform.ground import Ground, NotRunError, Reply, detail, expect, flaw, fresh, project, refused
 from remediator.clearinghouse.conform.shared import finding
 from remediator.clearinghouse.conform.statement import Statement
+from remediator.clearinghouse.wire.identity import about
 from remediator.clearinghouse.wire.terms import Problem, Verb
 from remediator.records.record import digest_of
 
@@ -102,7 +103,7 @@ async def retries(ground: Ground) -> None:
 
 
 async def let_out(ground: Ground) -> None:
-    """A fix of the feed is there as patch, mail, OSV, CSAF, OpenVEX, CycloneDX and bundle, and its opening is of that very patch."""
+    """A fix of the feed is there as patch, mail, OSV, CSAF, OpenVEX, CycloneDX and bundle, and its opening is of that patch and flaw."""
     entries = (await ground.told("/v1/feed?cursor=0&limit=200"))["entries"]
     found = next((each for each in entries if each["kind"] == "published" and not each["withdrawn"]), None)
     if found is None:
@@ -119,6 +120,7 @@ async def let_out(ground: Ground) -> None:
     expect(told["fix"]["organisation"] == "" and told["fix"]["submission_id"] == "", "it names its submitter")
     opened = [each for each in (await ground.told(f"{address}/openings"))["items"] if each["index"] == found["ledger_index"]]
     expect(len(opened) == 1 and digest_of(told["patch"].encode()) in opened[0]["object"], "the ledger has another patch")
+    expect(about(told["flaw"], told["fix"]["fixed_version"]) in opened[0]["object"], "the ledger has it as the fix of another flaw")
 
 
 async def far(ground: Ground) -> None:

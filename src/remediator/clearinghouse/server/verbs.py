@@ -36,10 +36,12 @@ async def perform(asked: Asked) -> web.Response:
 
 async def body_of(asked: Asked) -> bytes:
     """Read the body of an envelope. Raises RefusedError: too-large, timed-out."""
-    config = asked.desk.config
+    config, content = asked.desk.config, asked.request.content
+    if content.is_eof() and content.exception() is None and content.total_bytes <= config.envelope_bytes:
+        return content.read_nowait()
     found = bytearray()
     async with _in_time(config.body_seconds):
-        async for chunk in asked.request.content.iter_chunked(_CHUNK_BYTES):
+        async for chunk in content.iter_chunked(_CHUNK_BYTES):
             found += chunk
             if len(found) > config.envelope_bytes:
                 raise RefusedError(Problem.too_large, f"an envelope has at most {config.envelope_bytes} bytes")

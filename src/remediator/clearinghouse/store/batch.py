@@ -173,5 +173,5 @@ class Batch:
     async def finish(self, ledger: Ledger) -> None:
         """Write the rest, the ledger last."""
         await self.flush()
-        if self._facts and await ledger.append(self.connection, self._facts, self.now, is_postgres=self.is_postgres) != self._first:
-            raise RuntimeError("somebody else wrote into the ledger during a transaction that keeps others out")
+        if self._facts:
+            await ledger.append(self.connection, self._first, self._facts, self.now, is_postgres=self.is_postgres)

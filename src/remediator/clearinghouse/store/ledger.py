@@ -54,16 +54,14 @@ class Ledger:
         self._key = key
         self._signed: SignedHead | None = None
 
-    async def append(self, connection: AsyncConnection, facts: Sequence[Fact], at: datetime, *, is_postgres: bool) -> int:
-        """Append the facts in their order; return the index of the first."""
-        first = await size(connection)
-        if not facts:
-            return first
+    async def append(self, connection: AsyncConnection, first: int, facts: Sequence[Fact], at: datetime, *, is_postgres: bool) -> None:
+        """Append the facts in their order, where `first` is its size: a number that is there is refused by the database."""
         nodes = await _nodes(connection, merkle.completed(first))
         made: dict[tuple[int, int], bytes] = {}
         rows = []
+        chance = secrets.token_hex(32 * len(facts))
         for index, fact in enumerate(facts, first):
-            text, nonce = canonical_json(fact.value).decode("ascii"), secrets.token_hex(32)
+            text, nonce = canonical_json(fact.value).decode("ascii"), chance[64 * (index - first) : 64 * (index - first + 1)]
             entry = LedgerEntry(index=index, kind=fact.kind, commitment=commitment(nonce, text), at=at)
             leaf = merkle.leaf_hash(entry_bytes(entry))
             rows.append(
@@ -83,7 +81,6 @@ class Ledger:
         if made:
             kept = [{"level": level, "index": index, "hash": value} for (level, index), value in made.items()]
             await insert_rows(connection, ledger_nodes, kept, is_postgres=is_postgres)
-        return first
 
     async def head(self, connection: AsyncConnection, now: datetime) -> SignedHead:
         """Return the signed head of the tree as this transaction sees it."""

@@ -11,6 +11,7 @@ from remediator.clearinghouse.store import schema
 from remediator.clearinghouse.store.batch import Batch, Row
 from remediator.clearinghouse.store.calls import Caller
 from remediator.clearinghouse.store.telling import tell
+from remediator.clearinghouse.wire.identity import about
 from remediator.clearinghouse.wire.terms import FixState
 from remediator.records.record import digest_of
 
@@ -53,6 +54,7 @@ async def publish_fix(batch: Batch, flaw: Row, fix: Row) -> None:
         "bundle": fix["bundle"],
         "patch_id": fix["patch_id"],
         "patch": digest_of(fix["patch"].encode("utf-8", "surrogateescape")),
+        "about": about(json.loads(fix["flaw_doc"]), fix["fixed_version"]),
     }
     index = batch.record("published", fix["id"], value)
     await batch.publish("published", fix, flaw, aliases_of(fix), index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from remediator.clearinghouse.store import schema
@@ -24,6 +25,8 @@ from remediator.records.record import canonical_json
 
 MOST_EMBARGO = timedelta(days=180)
 _SCAN = "fix"
+_AT_ONCE = 512
+"""For so many flaws their text and prints are worked out once, and not for each row that has them."""
 _MOST_NAMES = 50
 
 
@@ -277,6 +280,7 @@ def _names(flaw: Row, more: list[str]) -> str:
     return " ".join(list(dict.fromkeys((*flaw["names"].split(), *more)))[:_MOST_NAMES])
 
 
+@lru_cache(maxsize=_AT_ONCE)
 def _prints(body: FlawBody) -> tuple[str, ...]:
     _project(body)
     return fingerprints(body)
@@ -293,5 +297,6 @@ def _said(body: FlawBody) -> dict[str, Any]:
     return {**body.as_json(), "project": _project(body)}
 
 
+@lru_cache(maxsize=_AT_ONCE)
 def _text(body: FlawBody) -> str:
     return canonical_json(_said(body)).decode("ascii")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Any
 
 from packageurl import PackageURL
 
 from remediator.clearinghouse.wire.verbs import FlawBody
+from remediator.records.record import canonical_json, digest_of
 
 _GIT_SUFFIX = re.compile(r"(\.git)?/*\Z")
 _SCHEME = re.compile(r"\A(?:git\+)?(?:https?|ssh|git)://(?:[^@/]*@)?", re.IGNORECASE)
@@ -109,3 +111,16 @@ def claims(prints: Iterable[str], epoch_key: bytes) -> tuple[str, ...]:
 def _hash(*parts: str) -> str:
     framed = b"".join(len(data).to_bytes(4, "big") + data for data in (part.encode("utf-8", "surrogateescape") for part in parts))
     return hashlib.sha256(framed).hexdigest()
+
+
+_TOLD = ("project", "version", "commit", "path", "line", "cwe", "aliases", "references", "severity", "title", "details")
+_TOLD_OF_SSVC = ("automatable", "technical_impact_total")
+
+
+def about(flaw: Mapping[str, Any], fixed_version: str) -> str:
+    """Return the digest of what a fix is said to mend, which the ledger records when it is let out.
+
+    Without it one proven patch could be told to one subscriber as the fix of this flaw, and to the next as that of another.
+    """
+    told = {name: flaw[name] for name in (*_TOLD, *_TOLD_OF_SSVC)}
+    return digest_of(canonical_json({**told, "fixed_version": fixed_version}))
