@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -181,3 +182,10 @@ def test_its_links_lead_to_what_lies_beside_it(opened: tuple[webdriver.Chrome, s
     for link in links:
         assert link is not None and link.startswith(f"{folder}/")
         assert Path(link.removeprefix("file://")).is_file()
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "a;=1", "a ; =1", "a;;@x"])
+def test_no_cell_of_the_table_begins_a_formula(text: str) -> None:
+    cell = plan._cell(text)
+    assert not re.search(r"(\A|;)\s*[=+\-@]", cell)
+    assert cell.replace("'", "") == text

@@ -129,6 +129,9 @@ async def test_a_fix_comes_in_and_goes_out(wire: Wire, store: Store, joins: Join
     patch = await wire.get(f"/v1/fixes/{fix_id}/patch", hospital)
     assert patch.body.decode() == PATCH and patch.headers["Content-Type"] == "text/x-diff; charset=utf-8"
     assert "attachment" in patch.headers["Content-Disposition"]
+    assessor = await joins("assessor", Tier.operator, (Scope.assess,))
+    assert (await wire.get(f"/v1/fixes/{fix_id}/bundle", assessor)).code == "forbidden"
+    assert (await wire.get(f"/v1/fixes/{fix_id}/bundle", team)).status == 200
     bundle = await wire.get(f"/v1/fixes/{fix_id}/bundle", hospital)
     assert bundle.body == b"bundle of s-1"
     for path in (f"fixes/{fix_id}", f"fixes/{fix_id}/patch", f"fixes/{fix_id}/bundle", "fixes", f"flaws/{found.flaw.id}", "feed"):

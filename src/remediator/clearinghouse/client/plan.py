@@ -22,6 +22,7 @@ from remediator.redact import printable
 
 _SURE_FIRST = ("exact", "range", "name-only")
 _SEVERITIES = ("critical", "high", "medium", "low", "info")
+_FORMULA = re.compile(r"((?:\A|;)\s*)([=+\-@])")
 _PATCH = re.compile(r"fix-[0-9a-f]{24}\.diff\Z")
 VEX = ("vex.openvex.json", "vex.cdx.json")
 
@@ -120,6 +121,5 @@ def _csv(found: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> bytes:
 
 def _cell(value: Any) -> str:
     text = " ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
-    text = printable(text)
-    # A spreadsheet would run what begins like this as a formula.
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    # A spreadsheet would run what begins like this as a formula; in some countries it begins a cell at each semicolon, too.
+    return _FORMULA.sub(r"\1'\2", printable(text))

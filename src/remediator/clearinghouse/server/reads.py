@@ -8,12 +8,13 @@ from importlib import import_module
 
 from aiohttp import web
 
+from remediator.clearinghouse.server.access import check_scope
 from remediator.clearinghouse.server.answering import page_of, paged, said, tagged
 from remediator.clearinghouse.server.asked import Asked
 from remediator.clearinghouse.server.problems import not_found
 from remediator.clearinghouse.wire.answers import Published
 from remediator.clearinghouse.wire.envelope import RefusedError
-from remediator.clearinghouse.wire.terms import FixState, Problem
+from remediator.clearinghouse.wire.terms import FixState, Problem, Scope
 from remediator.records.record import canonical_json
 
 EXPORTS = {
@@ -116,6 +117,9 @@ async def bundle(asked: Asked) -> web.StreamResponse:
     """Give the evidence bundle of a fix as it was handed over."""
     request = asked.request
     found = await asked.store.fix(asked.caller, asked.id())
+    if not found.organisation:
+        # Another's: a bundle has the patch in it, and is distributed to whom that is.
+        check_scope(asked.caller, frozenset((Scope.pull,)))
     tag = f'"{found.bundle.removeprefix("sha256:")[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
     if any(f'"{each.value}"' == tag for each in request.if_none_match or ()):
