@@ -14,7 +14,8 @@ import pytest
 
 from remediator.evidence.keys import SigningKey
 
-from .commands_kit import Served, program, serving
+from . import commands_kit
+from .commands_kit import Done, Served, here, program, serving
 
 EVERY_SECOND = 1.5
 """How long what was revoked in another process may still be taken, and a little."""
@@ -24,6 +25,17 @@ EVERY_SECOND = 1.5
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with serving(tmp_path_factory.mktemp("served")) as found:
         yield found
+
+
+@pytest.fixture(autouse=True)
+def typed_here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """A start of the interpreter for each command would take longer than all that is tried; `program` as it is imported here starts one."""
+
+    def run(folder: Path, *words: str, **more: str) -> Done:
+        with monkeypatch.context() as patch:
+            return here(patch, capfd, folder)(*words, **more)
+
+    monkeypatch.setattr(commands_kit, "program", run)
 
 
 @pytest.fixture
