@@ -301,7 +301,7 @@ def test_a_hit_is_exit_code_1_and_a_plan_for_people_and_programs(hospital: Machi
     fix = ch.fix("match-one")
     done = hospital("pull", "--sbom", hospital.sbom("match-one", "innocent"))
     assert done.code == 1
-    assert "2 components: 1 hits. The SBOM stayed on this machine" in done.err and "nothing was applied" in done.err
+    assert "2 components: 1 hit. The SBOM stayed on this machine" in done.err and "nothing was applied" in done.err
     (row,) = rows_of(hospital)
     assert (row["fix_id"], row["vex"], row["patch_file"], row["level"]) == (fix, "affected", f"patches/{fix}.diff", "4")
     out = hospital.folder / "fixes"

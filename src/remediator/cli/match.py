@@ -103,7 +103,8 @@ def _tell(session: Session, rows: Sequence[Mapping[str, Any]], sboms: Sequence[S
         return
     components, nameless = sum(len(each.components) for each in sboms), sum(len(each.unnamed) for each in sboms)
     left = f"; {nameless} have no package URL and cannot be matched" if nameless else ""
-    session.talk(f"{components} components{left}: {len(rows)} hits. The SBOM stayed on this machine")
+    hits = "1 hit" if len(rows) == 1 else f"{len(rows)} hits"
+    session.talk(f"{components} components{left}: {hits}. The SBOM stayed on this machine")
     if not rows:
         session.talk(f"wrote {safe(str(out))}: a plan with nothing in it")
         return

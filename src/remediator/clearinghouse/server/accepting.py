@@ -13,6 +13,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import structlog
+
 from remediator.clearinghouse.server.rates import Buckets, address_name
 from remediator.clearinghouse.wire.envelope import RefusedError
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from remediator.clearinghouse.server.config import ServerConfig
     from remediator.clearinghouse.server.connections import Guard, GuardedHandler
 
+_log = structlog.get_logger()
 _AT_ONCE, _LOOKED_AT = 16, 512
 """Taken in, and looked at, before others have their turn. asyncio's own server takes in as many as wait: in a flood, a second's work."""
 _SLOWER = 10
@@ -90,6 +93,10 @@ class Acceptor:
                         break
             except OSError:
                 # No file is left for it, or it is gone again: the next one may be taken.
+                await asyncio.sleep(_NO_FILES_SECONDS)
+            except Exception:
+                # Whatever one connection does, the listening goes on for all others.
+                _log.exception("a connection could not be taken in")
                 await asyncio.sleep(_NO_FILES_SECONDS)
             # What waits already is accepted without one: the others' turn has to be given to them.
             await asyncio.sleep(0)
