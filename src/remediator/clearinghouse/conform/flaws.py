@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from remediator.clearinghouse.conform.ground import Ground, Member, detail, expect, flaw, fresh, refused
+from remediator.clearinghouse.conform.ground import Ground, Member, detail, expect, fix_body, flaw, fresh, later, refused
 from remediator.clearinghouse.conform.shared import finding
 from remediator.clearinghouse.conform.statement import Statement
 from remediator.clearinghouse.wire.identity import claims, fingerprints
@@ -52,7 +51,7 @@ async def tristate(ground: Ground) -> None:
 async def claimed(ground: Ground) -> None:
     """A claim-check matches what was reported, by anybody, and nothing else; an answer has true or false for each claim."""
     two, told = ground.two, flaw()
-    await _reported(ground, ground.one, told, embargo_until=_later())
+    await _reported(ground, ground.one, told, embargo_until=later())
     epoch = await ground.told("/v1/epoch", two)
     known = claims(fingerprints(FlawBody.model_validate(told)), bytes.fromhex(epoch["key"]))[0]
     other = claims(fingerprints(FlawBody.model_validate(flaw())), bytes.fromhex(epoch["key"]))[0]
@@ -64,7 +63,7 @@ async def claimed(ground: Ground) -> None:
 async def embargoed(ground: Ground) -> None:
     """A flaw under embargo reads for others exactly as if it were not there: the same status and the same words."""
     two = ground.two
-    named = await _reported(ground, ground.one, flaw(), embargo_until=_later(), tlp="clear")
+    named = await _reported(ground, ground.one, flaw(), embargo_until=later(), tlp="clear")
     replies = [await ground.get(f"/v1/flaws/{each}{rest}", two) for each in (named, f"flaw-{'0' * 24}") for rest in ("", "/openings")]
     for reply in replies:
         refused(reply, Problem.not_found)
@@ -75,7 +74,7 @@ async def embargoed(ground: Ground) -> None:
 async def unlisted(ground: Ground) -> None:
     """A flaw under embargo is in no list of others."""
     two, told = ground.two, flaw(aliases=[fresh("ALIAS")])
-    await _reported(ground, ground.one, told, embargo_until=_later(), tlp="clear")
+    await _reported(ground, ground.one, told, embargo_until=later(), tlp="clear")
     for query in (f"project={told['project']}", f"alias={told['aliases'][0]}"):
         expect(len((await ground.told(f"/v1/flaws?{query}", ground.one))["items"]) == 1, "its own witness does not find it")
         expect(not (await ground.told(f"/v1/flaws?{query}", two))["items"], f"another organisation finds it by {query.split('=')[0]}")
@@ -84,9 +83,9 @@ async def unlisted(ground: Ground) -> None:
 async def own_words(ground: Ground) -> None:
     """Under embargo an organisation sees of a flaw what it reported itself, and nothing of what others did."""
     two, told = ground.two, flaw(details=fresh("details"))
-    named = await _reported(ground, ground.one, told, embargo_until=_later(), tlp="clear")
+    named = await _reported(ground, ground.one, told, embargo_until=later(), tlp="clear")
     mine = {**told, "title": fresh("title"), "details": ""}
-    await _reported(ground, two, mine, embargo_until=_later(), tlp="clear")
+    await _reported(ground, two, mine, embargo_until=later(), tlp="clear")
     reply = await ground.get(f"/v1/flaws/{named}", two)
     expect(reply.status == 200 and reply.json()["title"] == mine["title"], f"it does not see its own report: {reply.told()}")
     for secret in (told["title"], told["details"], ground.one.id):
@@ -116,8 +115,8 @@ async def confided(ground: Ground) -> None:
 async def lifted(ground: Ground) -> None:
     """An embargo ends when everybody agreed who asked for one, and not before."""
     two, told = ground.two, flaw()
-    named = await _reported(ground, ground.one, told, embargo_until=_later())
-    await _reported(ground, two, told, embargo_until=_later())
+    named = await _reported(ground, ground.one, told, embargo_until=later())
+    await _reported(ground, two, told, embargo_until=later())
     first = await ground.done(ground.one, Verb.lift, {"flaw_id": named})
     expect(first["state"] == "agreed" and (await ground.told(f"/v1/flaws/{named}"))["embargoed"] is True, "one alone ended it")
     last = await ground.done(two, Verb.lift, {"flaw_id": named})
@@ -135,9 +134,9 @@ async def blob(ground: Ground) -> None:
 async def missing(ground: Ground) -> None:
     """A fix whose bundle this organisation never put is refused as `blob-missing`, also where another put it."""
     two, data = ground.two, fresh("blob").encode()
-    refused(await ground.ask(ground.one, Verb.submit_fix, _fix(data)), Problem.blob_missing)
+    refused(await ground.ask(ground.one, Verb.submit_fix, fix_body(data)), Problem.blob_missing)
     await _put(ground, two, data)
-    refused(await ground.ask(ground.one, Verb.submit_fix, _fix(data)), Problem.blob_missing)
+    refused(await ground.ask(ground.one, Verb.submit_fix, fix_body(data)), Problem.blob_missing)
 
 
 async def same_fix(ground: Ground) -> None:
@@ -145,7 +144,7 @@ async def same_fix(ground: Ground) -> None:
     one, data, more = ground.submitter, fresh("blob").encode(), fresh("blob").encode()
     for each in (data, more):
         await _put(ground, one, each)
-    body = _fix(data)
+    body = fix_body(data)
     first, again = await ground.done(one, Verb.submit_fix, body), await ground.done(one, Verb.submit_fix, body)
     expect(again["id"] == first["id"] and again["duplicate"] is True, "it is another fix")
     other = {**body, "bundle": digest_of(more), "bundle_bytes": len(more)}
@@ -156,7 +155,7 @@ async def unproven(ground: Ground) -> None:
     """A fix that the clearinghouse did not prove itself is not distributed, whatever level is claimed."""
     two, data = ground.two, fresh("blob").encode()
     await _put(ground, ground.one, data)
-    answer = await ground.done(ground.one, Verb.submit_fix, _fix(data), tlp="clear")
+    answer = await ground.done(ground.one, Verb.submit_fix, fix_body(data), tlp="clear")
     for rest in ("", "/published", "/patch", "/osv", "/bundle"):
         refused(await ground.get(f"/v1/fixes/{answer['id']}{rest}", two), Problem.not_found)
     refused(await ground.get(f"/v1/fixes/{answer['id']}/published", ground.one), Problem.not_found)
@@ -167,7 +166,7 @@ async def taken_back(ground: Ground) -> None:
     """A fix is revoked by its submitter, and by no other."""
     two, data = ground.two, fresh("blob").encode()
     await _put(ground, ground.one, data)
-    fix_id = (await ground.done(ground.one, Verb.submit_fix, _fix(data)))["id"]
+    fix_id = (await ground.done(ground.one, Verb.submit_fix, fix_body(data)))["id"]
     body = {"fix_id": fix_id, "reason": "conform"}
     refused(await ground.ask(two, Verb.revoke, body), Problem.not_found, Problem.forbidden)
     answer = await ground.done(ground.one, Verb.revoke, body)
@@ -178,7 +177,7 @@ async def status(ground: Ground) -> None:
     """`GET /v1/status/{id}` tells of one's own fix by its id and by its `submission_id`, and of another's nothing."""
     two, data = ground.two, fresh("blob").encode()
     await _put(ground, ground.one, data)
-    body = _fix(data)
+    body = fix_body(data)
     fix_id = (await ground.done(ground.one, Verb.submit_fix, body))["id"]
     for named in (fix_id, body["submission_id"]):
         expect((await ground.told(f"/v1/status/{named}"))["id"] == fix_id, "it is told as something else")
@@ -193,15 +192,6 @@ async def _reported(ground: Ground, who: Member, told: dict[str, Any], **facts: 
 
 async def _put(ground: Ground, who: Member, data: bytes) -> Any:
     return await ground.send("PUT", f"/v1/blobs/{digest_of(data)}", who, data)
-
-
-def _fix(data: bytes) -> dict[str, Any]:
-    named = {"submission_id": fresh("submission"), "patch_id": fresh("patch"), "bundle": digest_of(data), "bundle_bytes": len(data)}
-    return {"flaw": flaw(), **named, "claimed_level": 5}
-
-
-def _later() -> datetime:
-    return datetime.now(UTC) + timedelta(days=30)
 
 
 STATEMENTS = (

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from remediator.clearinghouse.conform.ground import Ground, Member, Reply, detail, expect, flaw, fresh, project, refused, sealed
+from remediator.clearinghouse.conform.ground import Ground, Member, Reply, detail, expect, fix_body, flaw, fresh, project, refused, sealed
 from remediator.clearinghouse.conform.shared import envelope_of, finding, problem, signed
 from remediator.clearinghouse.conform.statement import Statement
 from remediator.clearinghouse.wire.answers import Fix, Flaw, Lease, OptOut, Organisation
@@ -126,8 +126,7 @@ async def records(ground: Ground) -> None:
     one, data = ground.submitter, fresh("blob").encode()
     lease = detail(await ground.done(one, Verb.lease, {"project": project()}))["lease"]
     await ground.send("PUT", f"/v1/blobs/{digest_of(data)}", one, data)
-    named = {"submission_id": fresh("submission"), "patch_id": fresh("patch"), "bundle": digest_of(data), "bundle_bytes": len(data)}
-    fix = await ground.done(one, Verb.submit_fix, {"flaw": flaw(), **named, "claimed_level": 4})
+    fix = await ground.done(one, Verb.submit_fix, fix_body(data))
     _whole(lease, Lease)
     _whole(await ground.told(f"/v1/fixes/{fix['id']}"), Fix)
     _whole(await ground.told(f"/v1/flaws/{detail(fix)['flaw']}"), Flaw)

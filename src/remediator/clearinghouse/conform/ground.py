@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from remediator.clearinghouse.wire.terms import Problem, Verb
 from remediator.clearinghouse.wire.verbs import Request
 from remediator.errors import ConfigError
 from remediator.evidence.keys import SigningKey
+from remediator.records.record import digest_of
 from remediator.redact import printable
 
 if TYPE_CHECKING:
@@ -253,6 +254,17 @@ def flaw(**facts: Any) -> dict[str, Any]:
     named = fresh("flaw")
     told = {"project": f"pkg:pypi/{named}", "title": f"title of {named}", "path": f"src/{named}.py", "cwe": [502], "line": 10}
     return {**told, "snippet": f"yaml.load({named!r})", **facts}
+
+
+def fix_body(data: bytes, told: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the body of a fix whose bundle is these bytes; without a flaw, for one that nobody reported."""
+    named = {"submission_id": fresh("submission"), "patch_id": fresh("patch"), "bundle": digest_of(data), "bundle_bytes": len(data)}
+    return {"flaw": dict(told) if told is not None else flaw(), **named, "claimed_level": 5}
+
+
+def later() -> datetime:
+    """Return when an embargo ends that holds for the whole run."""
+    return datetime.now(UTC) + timedelta(days=30)
 
 
 def checked_url(url: str) -> str:

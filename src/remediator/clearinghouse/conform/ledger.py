@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from remediator.clearinghouse.conform.ground import Ground, NotRunError, expect, flaw, fresh, project, refused
+from remediator.clearinghouse.conform.ground import Ground, NotRunError, expect, fix_body, fresh, project, refused
 from remediator.clearinghouse.conform.statement import Statement
 from remediator.clearinghouse.wire import merkle
 from remediator.clearinghouse.wire.answers import SignedHead
@@ -114,8 +114,7 @@ async def opened(ground: Ground) -> None:
     """The openings of one's own fix open the very entries of the ledger."""
     one, data = ground.submitter, fresh("blob").encode()
     await ground.send("PUT", f"/v1/blobs/{digest_of(data)}", one, data)
-    named = {"submission_id": fresh("submission"), "patch_id": fresh("patch"), "bundle": digest_of(data), "bundle_bytes": len(data)}
-    answer = await ground.done(one, Verb.submit_fix, {"flaw": flaw(), **named, "claimed_level": 4})
+    answer = await ground.done(one, Verb.submit_fix, fix_body(data))
     found = (await ground.told(f"/v1/fixes/{answer['id']}/openings"))["items"]
     expect(answer["ledger_index"] in [each["index"] for each in found], "the entry that the answer named has no opening")
     for each in found:

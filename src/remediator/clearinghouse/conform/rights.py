@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from remediator.clearinghouse.conform.ground import Ground, Member, detail, expect, flaw, fresh, project, refused
+from remediator.clearinghouse.conform.ground import Ground, Member, detail, expect, fix_body, flaw, fresh, later, project, refused
 from remediator.clearinghouse.conform.shared import finding
 from remediator.clearinghouse.conform.statement import Statement
 from remediator.clearinghouse.wire.terms import Problem, Verb
@@ -29,7 +29,7 @@ async def stays_out(ground: Ground) -> None:
     """From a flaw that was released neither an embargo nor a stricter mark takes anything back, and the answer says so."""
     two, told = ground.two, flaw()
     named = await _reported(ground, ground.one, told, tlp="green")
-    answer = await ground.done(two, Verb.submit_finding, finding(told), tlp="red", embargo_until=_later())
+    answer = await ground.done(two, Verb.submit_finding, finding(told), tlp="red", embargo_until=later())
     expect(detail(answer).get("embargo") == "not taken: this flaw was released", "the answer does not say that it was not taken")
     now = await ground.told(f"/v1/flaws/{named}")
     expect(now["embargoed"] is False and now["tlp"] == "green", "it was taken back")
@@ -39,7 +39,7 @@ async def each_its_own(ground: Ground) -> None:
     """Of several reports under embargo the latest date holds, and once it is over each is told under its own mark."""
     two, told = ground.two, flaw()
     named = await _reported(ground, ground.one, told, tlp="red", embargo_until=datetime.now(UTC) + timedelta(seconds=2))
-    await _reported(ground, two, told, tlp="clear", embargo_until=_later())
+    await _reported(ground, two, told, tlp="clear", embargo_until=later())
     await ground.done(ground.one, Verb.lift, {"flaw_id": named})
     expect((await ground.told(f"/v1/flaws/{named}"))["embargoed"] is True, "the earlier date ended it")
     await ground.done(two, Verb.lift, {"flaw_id": named})
@@ -139,7 +139,7 @@ async def superseded(ground: Ground) -> None:
 async def lifted_again(ground: Ground) -> None:
     """`lift` of what is released is `lifted` and a `duplicate`; a witness that asked for no embargo ends none of another's."""
     two, told = ground.two, flaw()
-    named = await _reported(ground, ground.one, told, embargo_until=_later())
+    named = await _reported(ground, ground.one, told, embargo_until=later())
     await _reported(ground, two, told)
     answer = await ground.done(two, Verb.lift, {"flaw_id": named})
     expect(answer["state"] == "agreed" and (await ground.told(f"/v1/flaws/{named}"))["embargoed"] is True, "it ended another's embargo")
@@ -161,7 +161,7 @@ async def other_size(ground: Ground) -> None:
     """A fix whose bundle has another size than is said is refused as `blob-mismatch`."""
     one, data = ground.submitter, fresh("blob").encode()
     await ground.send("PUT", f"/v1/blobs/{digest_of(data)}", one, data)
-    refused(await ground.ask(one, Verb.submit_fix, {**_fix(data, flaw()), "bundle_bytes": len(data) + 1}), Problem.blob_mismatch)
+    refused(await ground.ask(one, Verb.submit_fix, {**fix_body(data, flaw()), "bundle_bytes": len(data) + 1}), Problem.blob_mismatch)
 
 
 async def _reported(ground: Ground, who: Member, told: dict[str, Any], *, scanner: str = "conform", **facts: Any) -> str:
@@ -171,16 +171,7 @@ async def _reported(ground: Ground, who: Member, told: dict[str, Any], *, scanne
 async def _submitted(ground: Ground, who: Member, told: dict[str, Any]) -> str:
     data = fresh("blob").encode()
     await ground.send("PUT", f"/v1/blobs/{digest_of(data)}", who, data)
-    return str((await ground.done(who, Verb.submit_fix, _fix(data, told)))["id"])
-
-
-def _fix(data: bytes, told: dict[str, Any]) -> dict[str, Any]:
-    named = {"submission_id": fresh("submission"), "patch_id": fresh("patch"), "bundle": digest_of(data), "bundle_bytes": len(data)}
-    return {"flaw": told, **named, "claimed_level": 5}
-
-
-def _later() -> datetime:
-    return datetime.now(UTC) + timedelta(days=30)
+    return str((await ground.done(who, Verb.submit_fix, fix_body(data, told)))["id"])
 
 
 STATEMENTS = (

@@ -6,7 +6,7 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from remediator.clearinghouse.conform.ground import Ground, NotRunError, Reply, detail, expect, flaw, fresh, project, refused
+from remediator.clearinghouse.conform.ground import Ground, NotRunError, Reply, detail, expect, fix_body, flaw, fresh, project, refused
 from remediator.clearinghouse.conform.shared import finding
 from remediator.clearinghouse.conform.statement import Statement
 from remediator.clearinghouse.wire.identity import about
@@ -166,8 +166,7 @@ async def _reported(ground: Ground, told: dict[str, Any], **facts: Any) -> str:
 async def _fix(ground: Ground) -> dict[str, Any]:
     one, data = ground.submitter, fresh("blob").encode()
     await ground.send("PUT", f"/v1/blobs/{digest_of(data)}", one, data)
-    named = {"submission_id": fresh("submission"), "patch_id": fresh("patch"), "bundle": digest_of(data), "bundle_bytes": len(data)}
-    return await ground.done(one, Verb.submit_fix, {"flaw": flaw(), **named, "claimed_level": 4}, tlp="clear")
+    return await ground.done(one, Verb.submit_fix, fix_body(data), tlp="clear")
 
 
 STATEMENTS = (
