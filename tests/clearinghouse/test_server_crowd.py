@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -16,12 +17,15 @@ from typing import NamedTuple
 import aiohttp
 import pytest
 
+from remediator.clearinghouse.server.accepting import Acceptor
+from remediator.clearinghouse.server.app import make_app, serving
+from remediator.clearinghouse.server.config import ServerConfig
 from remediator.clearinghouse.store import Store
 from remediator.clearinghouse.wire.terms import Scope, Tier
 from remediator.testing.clearinghouse import FLAW, Clock, Party, party
 from remediator.testing.clearinghouse_process import ServerProcess
 
-# Ten thousand take some fifteen seconds, and a machine that has as many files: REMEDIATOR_TEST_ALL=1 runs them.
+# Ten thousand need a machine that has as many files. Those that come again and again are tried with REMEDIATOR_TEST_ALL=1.
 ALL = os.environ.get("REMEDIATOR_TEST_ALL") == "1"
 WHOLE = pytest.mark.skipif(not ALL, reason="the worse half of ten thousand, some ten seconds: REMEDIATOR_TEST_ALL=1")
 OFTEN = {"address_requests_per_second": 1e6, "address_requests_burst": 1_000_000, "connections_per_second": 50.0, "open_metrics": True}
@@ -152,3 +156,22 @@ async def test_ten_thousand_before_a_server_with_fewer_places(tmp_path: Path) ->
     # Two thirds of the crowd come anew each second: on two cores that four processes of theirs share, that is what it costs.
     assert found.slowest < 20
     assert found.resident - before.resident < 300 * 1024 * 1024
+
+
+async def test_a_connection_that_cannot_be_taken_in_ends_no_listening(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest_way, failed = Acceptor._come, []
+
+    def broken_once(self: Acceptor, accepted: socket.socket, address: str) -> bool:
+        if failed:
+            return honest_way(self, accepted, address)
+        failed.append(address)
+        accepted.close()
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(Acceptor, "_come", broken_once)
+    async with serving(make_app(store, ServerConfig(tick_seconds=0))) as url, aiohttp.ClientSession() as http:
+        with pytest.raises(aiohttp.ClientError):
+            await http.get(f"{url}/healthz")
+        async with http.get(f"{url}/healthz") as answer:
+            assert answer.status == 200
+    assert failed
