@@ -127,6 +127,8 @@ async def test_ten_thousand_are_held_and_an_honest_client_is_answered(tmp_path: 
         before = await honest(server.url, server.pid, member, 50)
         async with crowd(server.url, 10_000) as held:
             await until(held, 10_000, 60)
+            # The server's own number is a second old.
+            await asyncio.sleep(2)
             found = await honest(server.url, server.pid, member, 60)
             print(
                 f"before {before.slowest:.3f} s, {before.resident >> 20} MB; with {found.connections}: "
@@ -170,8 +172,10 @@ async def test_a_connection_that_cannot_be_taken_in_ends_no_listening(store: Sto
 
     monkeypatch.setattr(Acceptor, "_come", broken_once)
     async with serving(make_app(store, ServerConfig(tick_seconds=0))) as url, aiohttp.ClientSession() as http:
-        with pytest.raises(aiohttp.ClientError):
-            await http.get(f"{url}/healthz")
-        async with http.get(f"{url}/healthz") as answer:
-            assert answer.status == 200
+        async with asyncio.timeout(10):
+            # The client itself may try again where a connection was closed before it was answered.
+            with suppress(aiohttp.ClientError):
+                await http.get(f"{url}/healthz")
+            async with http.get(f"{url}/healthz") as answer:
+                assert answer.status == 200
     assert failed
