@@ -50,7 +50,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def store(database_url: str, tmp_path: Path, clock: Clock) -> AsyncIterator[Store]:
-    async with Store.open(database_url, tmp_path / "data", clock=clock) as made:
+    async with Store.open(database_url, tmp_path / "data", clock=clock, elapsed=clock.elapsed) as made:
         yield made
 
 

@@ -268,7 +268,7 @@ async def test_what_another_clearinghouse_got_under_this_name_is_sent_to_the_one
     assert (first.state, first.ledger) == ("delivered", team.store.audience)
     assert put(outbox, ledger=team.store.audience).state == "delivered"
 
-    async with Store.open("sqlite", tmp_path / "anew", clock=clock) as store:
+    async with Store.open("sqlite", tmp_path / "anew", clock=clock, elapsed=clock.elapsed) as store:
         again = await party(store, clock, "Team", Tier.member, (Scope.submit,))
         async with serving(make_app(store, ServerConfig(tick_seconds=0))) as other:
             item = put(outbox, ledger=store.audience)

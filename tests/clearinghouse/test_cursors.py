@@ -43,7 +43,7 @@ async def test_servers_of_one_clearinghouse_read_each_others_cursors(store: Stor
         flaw = {**FLAW, "aliases": [f"CVE-2026-000{number}"], "snippet": str(number)}
         await one.ask(Verb.submit_finding, {"flaw": flaw, "scanner": "s"})
     first = await store.flaws(one.caller, limit=2)
-    async with Store.open(database_url, tmp_path / "data", clock=clock) as other:
+    async with Store.open(database_url, tmp_path / "data", clock=clock, elapsed=clock.elapsed) as other:
         rest = await other.flaws(one.caller, cursor=first.next, limit=2)
     assert len({flaw.id for flaw in (*first.items, *rest.items)}) == 3 and rest.next == ""
 

@@ -61,7 +61,7 @@ async def test_what_an_older_server_wrote_is_read_on(database_url: str, tmp_path
     data.mkdir(mode=0o700)
     url = f"sqlite:///{data / FILE}" if database_url == "sqlite" else database_url.replace("postgresql://", "postgresql+psycopg://")
     await asyncio.to_thread(first_tables, url)
-    async with Store.open(database_url, data, clock=clock) as store:
+    async with Store.open(database_url, data, clock=clock, elapsed=clock.elapsed) as store:
         reader = await party(store, clock, "Hospital", Tier.operator, (Scope.pull,))
         member = await party(store, clock, "Member", Tier.member, (Scope.pull,))
         async with store._database.reading() as connection:

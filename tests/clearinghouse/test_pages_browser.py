@@ -48,7 +48,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
     async def run() -> None:
         clock = Clock()
-        async with Store.open("sqlite", data, clock=clock) as store:
+        async with Store.open("sqlite", data, clock=clock, elapsed=clock.elapsed) as store:
             one = await party(store, clock, "One", Tier.operator, (Scope.submit, Scope.assess, Scope.pull))
             told = await evil_records(store, one)
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -18,9 +19,9 @@ from sqlalchemy import event, text
 from remediator.clearinghouse.client.http import Clearinghouse, Place
 from remediator.clearinghouse.client.outbox import Outbox, idempotency_key
 from remediator.clearinghouse.server.app import make_app, serving
-from remediator.clearinghouse.server.clock_watch import ClockWatch
 from remediator.clearinghouse.server.config import ServerConfig
 from remediator.clearinghouse.store import Store
+from remediator.clearinghouse.store.clock_watch import ClockWatch
 from remediator.clearinghouse.wire.answers import Validation
 from remediator.clearinghouse.wire.envelope import RefusedError, head_is_signed
 from remediator.clearinghouse.wire.terms import FixState, Problem, Scope, Verb
@@ -36,6 +37,14 @@ OWN_TIME = re.compile(
     re.IGNORECASE,
 )
 """What asks a database for its time, in PostgreSQL's words and SQLite's."""
+
+
+@pytest.fixture
+def clock(request: pytest.FixtureRequest) -> Clock:
+    """One that is some days off from the start, where a test names them."""
+    clock = Clock()
+    clock.jump(days=getattr(request, "param", 0))
+    return clock
 
 
 @asynccontextmanager
@@ -146,10 +155,9 @@ async def everything(store: Store, joins: Joins, clock: Clock) -> None:
     assert (await store.verify()).problem == ""
 
 
-@pytest.mark.parametrize("days", [-4000, 4000])
-async def test_a_databases_clock_that_is_years_off_has_no_say(store: Store, joins: Joins, clock: Clock, days: int) -> None:
+@pytest.mark.parametrize("clock", [-4000, 4000], indirect=True)
+async def test_a_databases_clock_that_is_years_off_has_no_say(store: Store, joins: Joins, clock: Clock) -> None:
     # The database runs by this machine's clock, and the server by one that is years away from it.
-    clock.now = datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
     async with store._database.reading() as connection:
         theirs = (await connection.execute(text("SELECT CAST(CURRENT_TIMESTAMP AS TEXT)"))).scalar_one()
     assert str(clock.now.year) not in theirs
@@ -182,7 +190,7 @@ async def test_an_embargo_that_ended_does_not_begin_anew_when_the_clock_goes_bac
     fix = await published(store, one, "a", embargo_until=clock.now + timedelta(hours=1))
     clock.forward(hours=1)
     await store.tick()
-    clock.forward(hours=-5)
+    clock.jump(hours=-5)
     await store.tick()
     assert await outsiders_see(two) == [fix] and (await store.fix(two.caller, fix)).state == "verified"
     flaw = {**FLAW, "aliases": ["TEST-a"], "snippet": "a"}
@@ -197,7 +205,7 @@ async def test_a_lease_that_another_took_over_does_not_come_back_with_the_clock(
     first = (await one.ask(Verb.lease, LEASE)).detail["lease"]
     clock.forward(minutes=61)
     second = (await two.ask(Verb.lease, LEASE)).detail["lease"]
-    clock.forward(minutes=-30)
+    clock.jump(minutes=-30)
     own = {"lease_id": first["id"], "fencing": first["fencing"]}
     assert await code_of(one.ask(Verb.renew, own)) is Problem.lease_stale
     late = {"flaw": {**FLAW, "project": "pkg:pypi/a"}, "scanner": "x", **own}
@@ -217,7 +225,7 @@ async def test_a_job_that_another_validator_took_is_not_finished_by_the_first_wh
     first = await store.take_job("first", 60)
     clock.forward(seconds=61)
     second = await store.take_job("second", 60)
-    clock.forward(seconds=-61)
+    clock.jump(seconds=-61)
     assert first is not None and second is not None and second.fencing > first.fencing
     agreed = Validation(outcome="agreed", level=4)
     assert not await store.renew_job(first, 60)
@@ -228,7 +236,7 @@ async def test_a_job_that_another_validator_took_is_not_finished_by_the_first_wh
 async def test_the_ledger_goes_on_in_its_order_whatever_the_clock_says(store: Store, joins: Joins, clock: Clock) -> None:
     one, heads = await joins("One"), []
     for hours in (0, 3, -7, 2):
-        clock.forward(hours=hours)
+        clock.jump(hours=hours)
         await one.ask(Verb.lease, {"project": f"pkg:pypi/p{hours}"})
         heads.append(await store.head())
     entries = await store.ledger_entries(0, 100)
@@ -239,31 +247,78 @@ async def test_the_ledger_goes_on_in_its_order_whatever_the_clock_says(store: St
     assert (await store.verify()).problem == ""
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"])
-async def test_a_clock_that_jumps_ahead_ends_no_embargo_until_it_is_right(store: Store, joins: Joins, clock: Clock) -> None:
+async def test_a_clock_that_jumps_ahead_ends_no_embargo_before_its_time_passed(
+    store: Store, joins: Joins, clock: Clock, database_url: str, tmp_path: Path
+) -> None:
+    one, two = await joins("One"), await joins("Two")
+    flaw = await published(store, one, "a", embargo_until=clock.now + timedelta(days=2))
+    # Its flaw is known already, so that only the fix is held.
+    await two.ask(Verb.submit_finding, {"flaw": {**FLAW, "aliases": ["TEST-b"], "snippet": "b"}, "scanner": "x"})
+    own = await published(store, one, "b", embargo_until=clock.now + timedelta(days=3))
+    late = await one.submit_fix(
+        "c", data=b"c", flaw={**FLAW, "aliases": ["TEST-c"], "snippet": "c"}, embargo_until=clock.now + timedelta(days=4)
+    )
+    job = await store.take_job("v", 60)
+    assert job is not None
+    with structlog.testing.capture_logs() as logs:
+        clock.jump(days=30)
+        await store.tick()
+        assert await store.finish_job(job, Validation(outcome="agreed", level=4), FixState.verified, patch="diff")
+        await store.tick()
+        assert await outsiders_see(two) == []
+        clock.forward(days=2)
+        await store.tick()
+        assert await outsiders_see(two) == [flaw]
+        clock.forward(days=1)
+        await store.tick()
+        assert await outsiders_see(two) == [flaw, own]
+        clock.jump(days=-30)
+        await store.tick()
+        assert await outsiders_see(two) == [flaw, own]
+    assert [line["log_level"] for line in logs if line["event"] == "clock_jumped"] == ["error"]
+    clock.jump(days=30)
+    # A server that begins with the clock as it is believes it.
+    async with Store.open(database_url, tmp_path / "data", clock=clock, elapsed=clock.elapsed) as anew:
+        await anew.tick()
+        assert await outsiders_see(two) == [flaw, own, late.id]
+
+
+async def test_what_an_embargo_holds_and_a_jump_proves_stays_held(store: Store, joins: Joins, clock: Clock) -> None:
+    one, two = await joins("One"), await joins("Two")
+    known = {**FLAW, "aliases": ["TEST-a"], "snippet": "a"}
+    await two.ask(Verb.submit_finding, {"flaw": known, "scanner": "x"})
+    fix = await one.submit_fix("a", data=b"a", flaw=known, embargo_until=clock.now + timedelta(days=2))
+    clock.jump(days=30)
+    job = await store.take_job("v", 60)
+    assert job is not None and await store.finish_job(job, Validation(outcome="agreed", level=4), FixState.verified, patch="diff")
+    assert await outsiders_see(two) == []
+    clock.forward(days=2)
+    await store.tick()
+    assert await outsiders_see(two) == [fix.id]
+
+
+async def test_a_served_clearinghouse_does_what_is_due(store: Store, joins: Joins, clock: Clock) -> None:
     one, two = await joins("One"), await joins("Two")
     fix = await published(store, one, "a", embargo_until=clock.now + timedelta(days=2))
-    with structlog.testing.capture_logs() as logs:
-        async with served(store, tick_seconds=0.02):
-            await asyncio.sleep(0.1)
-            clock.forward(days=30)
-            await asyncio.sleep(0.3)
-            assert await outsiders_see(two) == [], "it leaked"
-            clock.forward(days=-30)
-            await asyncio.sleep(0.1)
-    assert [line["log_level"] for line in logs if line["event"] == "clock_jumped"] == ["error"]
-    assert await outsiders_see(two) == []
-    clock.forward(days=3)
-    # A server that begins with the clock as it is believes it, and so does one whose clock went there by itself.
     async with served(store, tick_seconds=0.02):
-        await asyncio.sleep(0.3)
-    assert await outsiders_see(two) == [fix]
+        clock.jump(days=30)
+        await asyncio.sleep(0.2)
+        assert await outsiders_see(two) == [], "it leaked"
+        clock.forward(days=2)
+        async with asyncio.timeout(20):
+            while await outsiders_see(two) != [fix]:
+                await asyncio.sleep(0.02)
 
 
 def test_a_watch_knows_time_that_passed_from_a_clock_that_was_set(clock: Clock) -> None:
-    passed = [0.0]
-    watch = ClockWatch(clock, lambda: passed[0])
-    for days, elapsed, ahead in ((3, 3, False), (0, 0, False), (1, 0, True), (-2, 0, False), (1, 0, False)):
-        clock.forward(days=days)
-        passed[0] += elapsed * 86_400
-        assert watch.is_ahead() is ahead, (days, elapsed)
+    watch, began = ClockWatch(clock, clock.elapsed), clock.now
+    # Days: what passed, what it was set ahead by, and by when things are due after that.
+    for passed, jumped, due in ((3, 0, 3), (0, 0, 3), (0, 1, 3), (0, -2, 2), (0, 1, 3), (1, 0, 4), (0, 5, 4)):
+        clock.forward(days=passed)
+        clock.jump(days=jumped)
+        assert watch.read() == (clock.now, began + timedelta(days=due)), (passed, jumped)
+    watch = ClockWatch(clock, clock.elapsed)
+    clock.jump(seconds=600)
+    assert watch.read().due == clock.now
+    clock.jump(seconds=1)
+    assert watch.read().due == clock.now - timedelta(seconds=601)

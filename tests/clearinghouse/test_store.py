@@ -548,11 +548,11 @@ async def test_pages_go_on_where_they_ended(store: Store, joins: Joins) -> None:
 async def test_it_is_all_there_after_a_restart(database_url: str, tmp_path: Path, clock: Clock) -> None:
     from remediator.testing.clearinghouse import party
 
-    async with Store.open(database_url, tmp_path / "data", clock=clock) as store:
+    async with Store.open(database_url, tmp_path / "data", clock=clock, elapsed=clock.elapsed) as store:
         one = await party(store, clock, "One", Tier.operator, (Scope.submit, Scope.pull))
         fix = await one.submit_fix()
         head = await store.head()
-    async with Store.open(database_url, tmp_path / "data", clock=clock) as store:
+    async with Store.open(database_url, tmp_path / "data", clock=clock, elapsed=clock.elapsed) as store:
         assert store.audience == head.head.ledger and (await store.head()).head.root == head.head.root
         caller = await store.authenticate(one.token)
         assert (await store.fix(caller, fix.id)).state == "received"

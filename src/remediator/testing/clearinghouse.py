@@ -21,13 +21,23 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = datetime(2026, 11, 25, 12, tzinfo=UTC)
+        self._passed = timedelta()
 
     def __call__(self) -> datetime:
         """Return its time."""
         return self.now
 
+    def elapsed(self) -> float:
+        """Return the seconds that passed, whatever it was set to."""
+        return self._passed.total_seconds()
+
     def forward(self, **amount: float) -> None:
-        """Move it: `days=`, `hours=`, `seconds=`."""
+        """Let time pass: `days=`, `hours=`, `seconds=`."""
+        self._passed += timedelta(**amount)
+        self.now += timedelta(**amount)
+
+    def jump(self, **amount: float) -> None:
+        """Set it to another time, while none passes."""
         self.now += timedelta(**amount)
 
 

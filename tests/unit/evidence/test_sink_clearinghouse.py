@@ -28,7 +28,7 @@ NOBODY = "http://127.0.0.1:9"
 async def team(tmp_path: Path) -> AsyncIterator[Party]:
     clock = Clock()
     clock.now = datetime.now(UTC)
-    async with Store.open("sqlite", tmp_path / "data", clock=clock) as store:
+    async with Store.open("sqlite", tmp_path / "data", clock=clock, elapsed=clock.elapsed) as store:
         yield await party(store, clock, "Team", Tier.member, (Scope.submit,))
 
 

@@ -15,7 +15,6 @@ from aiohttp import web
 from remediator.clearinghouse.server.access import address_of, caller_of, check_body, check_host, check_origin, check_scope
 from remediator.clearinghouse.server.answering import carry_headers
 from remediator.clearinghouse.server.asked import DESK, Asked, Desk
-from remediator.clearinghouse.server.clock_watch import ClockWatch
 from remediator.clearinghouse.server.config import ServerConfig
 from remediator.clearinghouse.server.connections import Guard, GuardedHandler, GuardedSite
 from remediator.clearinghouse.server.log import CALLER, ROUTE, STARTED, noted, route_of
@@ -134,31 +133,18 @@ async def _stop_streams(app: web.Application) -> None:
 
 async def _clockwork(app: web.Application) -> None:
     desk, guard = app[DESK], app[GUARD]
-    watch = ClockWatch(lambda: desk.store.now)
     async with asyncio.TaskGroup() as group:
         group.create_task(guard.reap())
         group.create_task(_measured(desk, guard))
         if desk.config.tick_seconds:
-            group.create_task(_each(desk.config.tick_seconds, lambda: desk.store.tick(), watch))
+            group.create_task(_each(desk.config.tick_seconds, lambda: desk.store.tick()))
         if desk.config.sweep_seconds:
-            group.create_task(_each(desk.config.sweep_seconds, lambda: desk.store.sweep(), watch))
+            group.create_task(_each(desk.config.sweep_seconds, lambda: desk.store.sweep()))
 
 
-async def _each(seconds: float, work: Callable[[], Awaitable[object]], watch: ClockWatch) -> None:
-    held = False
+async def _each(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
     while True:
         await asyncio.sleep(seconds)
-        if watch.is_ahead():
-            # What is let out or removed cannot be taken back, and what is held back a little longer can still be let out.
-            if not held:
-                _log.error(
-                    "clock_jumped",
-                    seconds=round(watch.ahead_seconds()),
-                    hint="no embargo ends until it is set right, or the server restarted",
-                )
-            held = True
-            continue
-        held = False
         try:
             await work()
         except Exception as error:

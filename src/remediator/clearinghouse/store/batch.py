@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Table, bindparam, func, select, update
@@ -13,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from remediator.clearinghouse.store import ledger as ledger_table
 from remediator.clearinghouse.store import schema
 from remediator.clearinghouse.store.bulk import insert_rows, rows_of
+from remediator.clearinghouse.store.clock_watch import Reading
 from remediator.clearinghouse.store.ledger import Fact, Ledger
 from remediator.clearinghouse.store.schema import micros
 
@@ -22,10 +22,11 @@ Row = dict[str, Any]
 class Batch:
     """One transaction's unit of work. What a request changes the next one in it sees."""
 
-    def __init__(self, connection: AsyncConnection, now: datetime, *, is_postgres: bool) -> None:
+    def __init__(self, connection: AsyncConnection, time: Reading, *, is_postgres: bool) -> None:
         self.connection = connection
-        self.now = now
-        self.at = micros(now)
+        self.now = time.now
+        self.at = micros(time.now)
+        self.due = time.due
         self.is_postgres = is_postgres
         self.want_requests: set[tuple[str, str]] = set()
         self.want_prints: set[str] = set()

@@ -21,7 +21,7 @@ async def tick(batch: Batch) -> int:
     """Do what is due; return how much was done. Safe to call from several processes at once."""
     await _epoch(batch)
     table = schema.flaws.c
-    due = select(table.id).where(table.embargoed == 1, table.embargo_until <= batch.at, table.merged_into == "")
+    due = select(table.id).where(table.embargoed == 1, table.embargo_until <= micros(batch.due), table.merged_into == "")
     ids = list((await batch.connection.execute(due.order_by(table.embargo_until, table.id).limit(_MOST_AT_ONCE))).scalars())
     await batch.fetch_flaws(ids)
     done = await release_due(batch, _MOST_AT_ONCE)
@@ -34,10 +34,10 @@ async def _epoch(batch: Batch) -> None:
     """Begin a new epoch where the last one is over; the one before it is still answered, older ones are not."""
     table = schema.epochs.c
     last = (await batch.connection.execute(select(table.number, table.until).order_by(table.number.desc()).limit(1))).first()
-    if last is not None and last.until > batch.at:
+    if last is not None and last.until > micros(batch.due):
         return
     number, key = (0 if last is None else last.number + 1), secrets.token_bytes(32)
-    await batch.connection.execute(insert(schema.epochs), [{"number": number, "key": key, "until": micros(batch.now + EPOCH)}])
+    await batch.connection.execute(insert(schema.epochs), [{"number": number, "key": key, "until": micros(batch.due + EPOCH)}])
     for old in (schema.epochs.c.number, schema.claims.c.epoch):
         await batch.connection.execute(delete(old.table).where(old < number - 1))
     after = ""

@@ -67,7 +67,7 @@ async def forget(batch: Batch, after: Place | None) -> Place | None:
     """Take away some blobs' rows that no fix named in time; return where to go on, None at the end."""
     await batch.flush()
     table = schema.blobs.c
-    until = micros(batch.now - timedelta(seconds=UNNAMED_BLOB_SECONDS))
+    until = micros(batch.due - timedelta(seconds=UNNAMED_BLOB_SECONDS))
     query = select(schema.blobs).where(table.at < until)
     if after is not None:
         query = query.where(tuple_(table.at, table.digest, table.organisation) > tuple_(*after))

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from remediator.clearinghouse.store import schema
 from remediator.clearinghouse.store.batch import Batch, Row
 from remediator.clearinghouse.store.calls import Caller
+from remediator.clearinghouse.store.schema import micros
 from remediator.clearinghouse.store.telling import tell
 from remediator.clearinghouse.wire.identity import about
 from remediator.clearinghouse.wire.terms import FixState
@@ -43,7 +44,7 @@ def aliases_of(fix: Row) -> str:
 
 async def publish_fix(batch: Batch, flaw: Row, fix: Row) -> None:
     """Let out a verified fix under its own mark, unless the flaw's embargo or its own holds: then it is let out when that ends."""
-    if flaw["embargoed"] or fix["published_at"] is not None or (fix["held_until"] or 0) > batch.at:
+    if flaw["embargoed"] or fix["published_at"] is not None or (fix["held_until"] or 0) > micros(batch.due):
         return
     await batch.change_fix(fix, published_at=batch.at, held_until=None)
     tell(batch, flaw, fix["tlp"], json.loads(fix["flaw_doc"]))
@@ -91,7 +92,7 @@ async def unhold(batch: Batch, flaw: Row, organisation: str | None) -> list[Row]
 async def release_due(batch: Batch, most: int) -> int:
     """Let out the fixes whose own embargo ended, where no other holds their flaw; return how many."""
     table = schema.fixes.c
-    query = select(schema.fixes).where(table.held_until <= batch.at).order_by(table.held_until).limit(most)
+    query = select(schema.fixes).where(table.held_until <= micros(batch.due)).order_by(table.held_until).limit(most)
     rows = [dict(each) for each in (await batch.connection.execute(query)).mappings()]
     await batch.fetch_flaws({row["flaw_id"] for row in rows})
     done = 0

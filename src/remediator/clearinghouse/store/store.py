@@ -15,6 +15,7 @@ from remediator.clearinghouse.store import deciding, keeping, leasing, ledger, r
 from remediator.clearinghouse.store.batch import Batch
 from remediator.clearinghouse.store.blobs import BlobStore
 from remediator.clearinghouse.store.calls import Call, Caller
+from remediator.clearinghouse.store.clock_watch import ClockWatch, elapsed_seconds
 from remediator.clearinghouse.store.clockwork import tick
 from remediator.clearinghouse.store.cursors import Cursors
 from remediator.clearinghouse.store.database import Database
@@ -72,12 +73,17 @@ class Store(Lookups):
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str, data: Path, *, clock: Callable[[], datetime] = utc_now) -> AsyncIterator[Store]:
-        """Open the database, made and migrated where that is needed. Raises ConfigError, StateError."""
+    async def open(
+        cls, url: str, data: Path, *, clock: Callable[[], datetime] = utc_now, elapsed: Callable[[], float] = elapsed_seconds
+    ) -> AsyncIterator[Store]:
+        """Open the database, made and migrated where that is needed. Raises ConfigError, StateError.
+
+        `clock` is believed as it is now. Where it jumps ahead of `elapsed`, in seconds, later, what an embargo holds stays held.
+        """
         async with Database.open(url, data) as database:
             key = await asyncio.to_thread(signing_key, data / "ledger")
             book = Ledger(key)
-            writer = Writer(database, book, clock)
+            writer = Writer(database, book, ClockWatch(clock, elapsed))
             store = cls(database, writer, book, BlobStore(data / "blobs"), key, clock)
             writer.start()
             try:

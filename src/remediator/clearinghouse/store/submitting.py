@@ -169,7 +169,7 @@ async def witnessed(batch: Batch, call: Call, body: FlawBody, scanner: str, rule
 
 def _embargo(batch: Batch, call: Call) -> int | None:
     until = call.request.embargo_until
-    if until is None or until <= batch.now:
+    if until is None or until <= batch.due:
         return None
     if until > batch.now + MOST_EMBARGO:
         raise RefusedError(

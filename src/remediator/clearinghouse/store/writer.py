@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import structlog
 
 from remediator.clearinghouse.store.batch import Batch
+from remediator.clearinghouse.store.clock_watch import ClockWatch
 from remediator.clearinghouse.store.database import Database
 from remediator.clearinghouse.store.ledger import Ledger
 from remediator.clearinghouse.wire.envelope import RefusedError
@@ -37,10 +37,10 @@ class Writer:
     Work may be done again where it fell with others: it must not act elsewhere.
     """
 
-    def __init__(self, database: Database, ledger: Ledger, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, ledger: Ledger, watch: ClockWatch) -> None:
         self._database = database
         self._ledger = ledger
-        self._clock = clock
+        self._watch = watch
         self._waiting: asyncio.Queue[_Asked] = asyncio.Queue(_MOST_WAITING)
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -108,7 +108,7 @@ class Writer:
     async def _transaction(self, asked: list[_Asked]) -> list[tuple[Any, RemediatorError | None]]:
         answers: list[tuple[Any, RemediatorError | None]] = []
         async with self._database.writing() as connection:
-            batch = Batch(connection, self._clock(), is_postgres=self._database.is_postgres)
+            batch = Batch(connection, self._watch.read(), is_postgres=self._database.is_postgres)
             for each in asked:
                 if each.prepare is not None:
                     each.prepare(batch)
