@@ -68,6 +68,10 @@ class GitError(SourceError):
     """git refused, or what it holds is not acceptable."""
 
 
+class UnpublishedError(GitError):
+    """A server gives a commit that no branch and no tag of the repository has."""
+
+
 class PatchError(RemediatorError):
     """A patch is malformed or touches what no patch may touch."""
 

@@ -39,19 +39,19 @@ _AUTHOR = re.compile(r"[^<>\n\0]*<[^<>\n\0]*>")
 class GitStore:
     """A bare repository of our own. All methods block; all of them may be called from several threads."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str], limits: TreeLimits, *, redirects: bool = True) -> None:
+    def __init__(self, folder: Path, env: Mapping[str, str], limits: TreeLimits, *, strict: bool = False) -> None:
         self.folder = folder
-        self._redirects = redirects
+        self._strict = strict
         self.limits = limits
         self._env = dict(env)
         self._git = Git(folder)
         self._objects = ObjectReader(self._git)
 
     @classmethod
-    def open(cls, folder: Path, *, env: Mapping[str, str] | None = None, limits: TreeLimits = _LIMITS, redirects: bool = True) -> GitStore:
+    def open(cls, folder: Path, *, env: Mapping[str, str] | None = None, limits: TreeLimits = _LIMITS, strict: bool = False) -> GitStore:
         """Open a store; it is made where it is missing. `env` is what git may know when it fetches. Raises GitError.
 
-        Without `redirects` nothing is fetched from another place than is named.
+        `strict`: nothing is fetched from another place than is named, nor what no branch or tag there has.
         """
         folder = Path(os.path.abspath(folder))  # noqa: PTH100 (links are looked at below, not resolved)
         try:
@@ -62,7 +62,7 @@ class GitStore:
             folder.chmod(0o700)
         except OSError as error:
             raise GitError(f"{folder} cannot be used as a store: {error.strerror}") from error
-        store = cls(folder, env or {}, limits, redirects=redirects)
+        store = cls(folder, env or {}, limits, strict=strict)
         sweep(folder)
         if not (folder / "HEAD").is_file():
             store._git.call("init", "--quiet", "--bare", "--template=", "--object-format=sha1", "--initial-branch=main")
@@ -101,7 +101,7 @@ class GitStore:
         if local:
             return self._fetch_local(url, revision)
         most = self.limits.pack_bytes
-        commit = fetch_commit(self._git, url, revision, self._env, pack_bytes=most, redirects=self._redirects)
+        commit = fetch_commit(self._git, url, revision, self._env, pack_bytes=most, strict=self._strict)
         list_tree(self._git, commit, self.limits)
         return commit
 

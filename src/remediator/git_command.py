@@ -84,6 +84,10 @@ class Git:
         self._env = dict(env or {})
         self._settings = settings
 
+    def at(self, folder: Path) -> Git:
+        """Return the same on another git folder."""
+        return Git(folder, env=self._env, settings=self._settings)
+
     def where(self, **env: str) -> Git:
         """Return the same with more environment variables."""
         return Git(self.folder, env={**self._env, **env}, settings=self._settings)

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 _STALE_SECONDS = 24 * 3600
-_REMAINS = ("index-*", "fast_import_crash_*", "objects/tmp_obj_*", "objects/obj*", "objects/pack/tmp_*", "objects/pack/.tmp-*")
+_REMAINS = ("index-*", "history-*", "fast_import_crash_*", "objects/tmp_obj_*", "objects/obj*", "objects/pack/tmp_*", "objects/pack/.tmp-*")
 
 
 def sweep(store: Path) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from remediator.errors import GitError
 from remediator.git_command import Git, Output
+from remediator.git_published import check_published
 from remediator.redact import Redactor, printable
 
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
@@ -79,13 +80,16 @@ def check_revision(revision: str) -> str:
     return revision
 
 
-def fetch_commit(git: Git, url: str, revision: str | None, env: Mapping[str, str], *, pack_bytes: int, redirects: bool = True) -> str:
-    """Fetch one commit without its history; return its id. Raises GitError. Without `redirects`, from that very host or not at all."""
+def fetch_commit(git: Git, url: str, revision: str | None, env: Mapping[str, str], *, pack_bytes: int, strict: bool = False) -> str:
+    """Fetch one commit without its history; return its id. Raises GitError.
+
+    `strict`: from that very host or not at all, and only what a branch or a tag of the repository has; else UnpublishedError.
+    """
     url = check_url(url)
     wanted = check_revision(revision) if revision else "HEAD"
     ref = f"refs/fetched/{uuid.uuid4().hex}"
     git = git.where(**network_environment(env))
-    if not redirects:
+    if strict:
         git = git.configured("http.followRedirects=false")
     output = _fetch(git, url, f"{wanted}:{ref}", pack_bytes, "--depth=1")
     if output.code and b"shallow" in output.stderr:
@@ -94,7 +98,10 @@ def fetch_commit(git: Git, url: str, revision: str | None, env: Mapping[str, str
         return _fetch_short(git, url, wanted, ref, pack_bytes)
     if output.code:
         raise _failure(output, url, revision)
-    return _kept(git, ref, wanted)
+    commit = _kept(git, ref, wanted)
+    if strict:
+        check_published(git, url, commit, pack_bytes=pack_bytes)
+    return commit
 
 
 def network_environment(env: Mapping[str, str]) -> dict[str, str]:

@@ -11,12 +11,12 @@ import pytest
 
 from remediator.contracts import Tree
 from remediator.engine.replay import OwnWay, Replayer
-from remediator.errors import GitError, SourceError, UsageError
+from remediator.errors import GitError, SourceError, UnpublishedError, UsageError
 from remediator.evidence.base import Base
 from remediator.evidence.replay import ReplayRequest
 from remediator.git import GitStore, TreeLimits
 from remediator.git_remote import fetch_commit
-from remediator.records import EvidenceLevel, Finding, Patch, Severity, Source
+from remediator.records import EvidenceLevel, Finding, Patch, Severity, Source, SourceKind
 from remediator.settings import load_settings
 from remediator.source import resolve
 
@@ -287,3 +287,43 @@ async def test_a_listed_host_sends_a_validator_nowhere_else(mono: Path, server: 
         await found_again(source, f"{server.url}/moved", tmp_path)
     assert asked and all(path.startswith("/moved") for path in asked), "the twin: whoever runs it for itself is sent on"
     assert (await resolve(f"{server.url}/moved", revision=None, folder=tmp_path / "mine", env=load_settings().network_env())).tree.id
+
+
+@pytest.mark.usefixtures("trusting")
+@pytest.mark.parametrize("lies", ["in a fork", "at a tip", "in a branch", "in a tag"])
+async def test_a_forks_commit_under_its_parents_address_is_not_the_project(mono: Path, server: Server, tmp_path: Path, lies: str) -> None:
+    public = Path(git(mono, "remote", "get-url", "origin"))
+    git(mono, "checkout", "-q", "-b", "theirs")
+    (mono / "services/app/load.py").write_text("import yaml\nimport pickle\n")
+    git(mono, "commit", "-qam", "a flaw that the project never had")
+    source = (await resolve(str(mono), revision=None, folder=tmp_path / "ours", env={})).source
+    # As hosts of forks do: the commit is there, under a name that is no branch.
+    git(mono, "push", "-q", "origin", "HEAD:refs/pull/1/head")
+    if lies == "at a tip":
+        git(mono, "push", "-q", "origin", "HEAD:refs/heads/theirs")
+    elif lies != "in a fork":
+        git(mono, "commit", "-q", "--allow-empty", "-m", "what came after")
+        git(mono, "tag", "-a", "v9", "-m", "v9")
+        git(mono, "push", "-q", "origin", "v9" if lies == "in a tag" else "HEAD:refs/heads/theirs")
+    for kind in ("git", "path"):
+        told = source.model_copy(update={"kind": SourceKind(kind), "commit": source.revision})
+        if lies == "in a fork":
+            with pytest.raises(UnpublishedError, match="no branch and no tag"):
+                await found_again(told, f"{server.url}/{public.name}", tmp_path / kind)
+        else:
+            assert (await found_again(told, f"{server.url}/{public.name}", tmp_path / kind)).id == source.tree
+    # Whoever runs it for itself may name what it likes.
+    mine = await resolve(
+        f"{server.url}/{public.name}", revision=source.revision, folder=tmp_path / "mine", env=load_settings().network_env()
+    )
+    assert mine.source.commit == source.revision
+
+
+@pytest.mark.usefixtures("trusting")
+async def test_histories_are_not_kept(mono: Path, server: Server, tmp_path: Path) -> None:
+    git(mono, "commit", "-q", "--allow-empty", "-m", "what came after")
+    git(mono, "push", "-q", "origin", "HEAD:main")
+    source = (await resolve(str(mono), revision=None, folder=tmp_path / "ours", env={})).source
+    told = source.model_copy(update={"revision": git(mono, "rev-parse", "HEAD~")})
+    await found_again(told, f"{server.url}/repo.git", tmp_path)
+    assert not list((tmp_path / "theirs").rglob("history-*"))

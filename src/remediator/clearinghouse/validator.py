@@ -19,7 +19,7 @@ from remediator.clearinghouse.store import Job, Store
 from remediator.clearinghouse.wire.answers import Validation
 from remediator.clearinghouse.wire.envelope import RefusedError
 from remediator.clearinghouse.wire.terms import FixState
-from remediator.errors import EvidenceError, PlaybookError, RemediatorError, SandboxError, SourceError
+from remediator.errors import EvidenceError, PlaybookError, RemediatorError, SandboxError, SourceError, UnpublishedError
 from remediator.evidence.examine import Bundle
 from remediator.evidence.replay import REPLAYED, UNREPLAYABLE, ReplayOutcome, ReplayReport, measured
 from remediator.records.verdict import EvidenceLevel, Outcome, Verdict
@@ -146,6 +146,8 @@ async def validate(job: Job, replayer: Replayer, policy: Policy) -> Found:
         return _found(FixState.rejected, "bundle-refused", error.message)
     except PlaybookError as error:
         return _found(FixState.inconclusive, "unknown-playbook", error.message)
+    except UnpublishedError as error:
+        return _found(FixState.inconclusive, "source-not-public", error.message)
     except (SandboxError, SourceError) as error:
         return _infra(job, "infrastructure", error)
     except RemediatorError as error:

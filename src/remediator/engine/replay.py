@@ -15,7 +15,7 @@ from remediator.engine.own_review import Reviewer
 from remediator.engine.project import Project
 from remediator.engine.run import identify
 from remediator.engine.telling import Teller
-from remediator.errors import EvidenceError, PlaybookError, SourceError, UsageError
+from remediator.errors import EvidenceError, PlaybookError, SourceError, UnpublishedError, UsageError
 from remediator.evidence.bundle import read
 from remediator.evidence.container import is_bundle
 from remediator.evidence.keys import TrustedKeys
@@ -154,6 +154,8 @@ class Replayer:
         try:
             # By its id first: a branch moves.
             resolved = await self._resolved(target, commit)
+        except UnpublishedError:
+            raise
         except SourceError:
             resolved = await self._resolved(target, revision)
         if resolved.source.commit != commit:
@@ -165,8 +167,9 @@ class Replayer:
     async def _resolved(self, target: str, revision: str | None) -> Resolved:
         folder, env = self._settings.state / "stores", self._settings.network_env()
         # Which hosts are asked is the operator's list: none of them may send us on, to an address within our own network.
-        redirects = self._own is None
-        return await resolve(target, revision=revision, folder=folder, env=env, offline=self._settings.offline, redirects=redirects)
+        # And some show a fork's commits under its parent's address: what no branch of the parent has is not the project.
+        strict = self._own is not None
+        return await resolve(target, revision=revision, folder=folder, env=env, offline=self._settings.offline, strict=strict)
 
     def _unpacked(self, request: ReplayRequest) -> tuple[GitStore, Tree]:
         store = GitStore.open(self._settings.state / "stores" / f"replay-{request.base.tree[:16]}.git")

@@ -27,17 +27,17 @@ class Resolved(NamedTuple):
 
 
 async def resolve(
-    target: str, *, revision: str | None, folder: Path, env: Mapping[str, str], offline: bool = False, redirects: bool = True
+    target: str, *, revision: str | None, folder: Path, env: Mapping[str, str], offline: bool = False, strict: bool = False
 ) -> Resolved:
     """Fetch or read a target into a store below `folder`. `env` is what the network needs (proxies, certificates, index).
 
-    `redirects` is whether a git server may send us to another one.
+    `strict`: no git server sends us to another one, and what it gives must be in a branch or a tag of that repository.
     Raises SourceError where it cannot be had, and before any socket is opened where `offline` forbids it.
     """
     wanted = read_target(target, revision)
     if offline and isinstance(wanted, RemoteGitTarget | PackageTarget):
         raise SourceError(f"{printable(target)} needs the network, and we are offline", hint="leave --offline out, or name a local folder")
-    return await asyncio.to_thread(_resolve, wanted, folder, env, redirects=redirects)
+    return await asyncio.to_thread(_resolve, wanted, folder, env, strict=strict)
 
 
 def reopen(source: Source, folder: Path) -> tuple[GitStore, Tree]:
@@ -61,14 +61,14 @@ def store_folder(folder: Path, uri: str) -> Path:
     return folder / f"{plain}-{hashlib.sha256(uri.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}.git"
 
 
-def _resolve(wanted: Target, folder: Path, env: Mapping[str, str], *, redirects: bool) -> Resolved:
+def _resolve(wanted: Target, folder: Path, env: Mapping[str, str], *, strict: bool) -> Resolved:
     match wanted:
         case FolderTarget():
             return _folder(wanted, folder)
         case LocalGitTarget():
             return _local_git(wanted.path, wanted.revision, folder)
         case RemoteGitTarget():
-            return _remote_git(wanted, folder, env, redirects=redirects)
+            return _remote_git(wanted, folder, env, strict=strict)
         case PackageTarget():
             return _package(wanted, folder, env)
 
@@ -102,8 +102,8 @@ def _local_git(path: Path, revision: str, folder: Path) -> Resolved:
     return _git(store, str(path), path.name, revision, commit)
 
 
-def _remote_git(wanted: RemoteGitTarget, folder: Path, env: Mapping[str, str], *, redirects: bool) -> Resolved:
-    store = GitStore.open(store_folder(folder, wanted.url), env=env, redirects=redirects)
+def _remote_git(wanted: RemoteGitTarget, folder: Path, env: Mapping[str, str], *, strict: bool) -> Resolved:
+    store = GitStore.open(store_folder(folder, wanted.url), env=env, strict=strict)
     commit = store.fetch(wanted.url, wanted.revision)
     return _git(store, wanted.url, wanted.url.rstrip("/").replace(":", "/"), wanted.revision or "", commit)
 
