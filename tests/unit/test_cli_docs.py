@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+from remediator.clearinghouse.wire.terms import Problem
 from remediator.cli.exit_code import _DOES_NOT_APPLY, ExitCode
 from remediator.cli.main import COMMANDS, cli
 from remediator.cli.meanings import CODES
@@ -61,7 +62,9 @@ def test_short_help_of_the_door_fits_the_command():
     assert all(COMMANDS[path.split()[1]] for path in ALL)
 
 
-@pytest.mark.parametrize(("page", "kinds"), [("reason-codes.md", ("reason", "check", "scan", "level")), ("exit-codes.md", ("exit",))])
+@pytest.mark.parametrize(
+    ("page", "kinds"), [("reason-codes.md", ("reason", "check", "scan", "level", "validation", "refusal")), ("exit-codes.md", ("exit",))]
+)
 def test_every_code_stands_in_the_reference_with_its_meaning(page, kinds):
     text = (REFERENCE / page).read_text()
     missing = [code for code, meaning in CODES.items() if meaning.kind in kinds and f"| `{code}` | {meaning.says} |" not in text]
@@ -74,8 +77,22 @@ def test_every_code_of_the_contract_has_a_meaning():
     assert {code for code, meaning in CODES.items() if meaning.kind == "level"} == set(EvidenceLevel.__members__)
 
 
-def test_every_unfixed_reason_has_a_way_on():
-    assert not [code for code, meaning in CODES.items() if meaning.kind == "reason" and not meaning.unblock]
+@pytest.mark.parametrize("kind", ["reason", "validation", "refusal"])
+def test_whatever_was_not_done_has_a_way_on(kind):
+    assert not [code for code, meaning in CODES.items() if meaning.kind == kind and not meaning.unblock]
+
+
+def test_what_a_clearinghouse_says_no_with_has_a_meaning():
+    assert not sorted(set(Problem) - set(CODES))
+    assert not sorted(code for code, meaning in CODES.items() if meaning.kind == "refusal" and code not in set(Problem))
+    said = set()
+    for name in ("validator.py", "store/validating.py"):
+        for node in ast.walk(ast.parse((ROOT / "src/remediator/clearinghouse" / name).read_bytes())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch(r"[a-z]+(-[a-z]+)+", node.value):
+                said.add(node.value)
+    assert {"source-not-public", "validator-lost"} <= said
+    assert not sorted(said - set(CODES) - {"not-replayed", "fix-requeued", "fix-validated"}), "without a meaning"
+    assert not sorted(code for code, meaning in CODES.items() if meaning.kind == "validation" and "-" in code and code not in said)
 
 
 def codes_in(path: Path) -> Iterator[str]:

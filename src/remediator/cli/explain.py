@@ -14,9 +14,10 @@ from remediator.errors import UsageError
 @click.argument("code", required=False, shell_complete=complete_codes)
 @pass_session
 def command(session: Session, code: str | None) -> int:
-    """Explain CODE: a reason code, a check's or scan's reason, an exit code, or an evidence level.
+    """Explain CODE: a reason code, why a check, scan or validation says no, a clearinghouse's refusal, an exit code, or a level.
 
-    A topic prints a whole list: reason-codes, exit-codes, levels, check-reasons, scan-reasons. Without CODE the topics are listed.
+    A topic prints a whole list: reason-codes, exit-codes, levels, check-reasons, scan-reasons, validation-reasons, refusals.
+    Without CODE the topics are listed.
     """
     from remediator.cli.documents import print_json
     from remediator.cli.meanings import CODES, TOPICS, Meaning

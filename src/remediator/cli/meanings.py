@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from remediator.cli.clearinghouse_meanings import REFUSALS, VALIDATIONS
+
 
 class Meaning(NamedTuple):
-    """One code. `kind` is reason, check, scan, exit or level; `unblock` is the cheapest way on, with CASE for a case's id."""
+    """One code. `kind` is a topic's; `unblock` is the cheapest way on, with CASE for a case's id."""
 
     kind: str
     says: str
@@ -192,7 +194,10 @@ _CHECKS = {
     "tests-vanished": "A test that passed on the base no longer exists on the patched tree.",
     "tests-xfailed": "A test that passed on the base is marked as expected to fail on the patched tree.",
     "timeout": "It took longer than it may; nothing can be said about what is missing.",
-    "too-large": "The patch changes more files or lines than a reviewable fix does, or a file is too large to be scanned.",
+    "too-large": (
+        "The patch changes more files or lines than a reviewable fix does, or a file is too large to be scanned; "
+        "from a clearinghouse: the request is too large."
+    ),
     "truncated": "It printed more than it may and was cut off; nothing in it counts as a pass.",
     "unfinished": "A test began and never came to its end.",
     "unreadable-source": "No guard could read a changed file, so nothing speaks for it.",
@@ -230,6 +235,8 @@ def _made() -> dict[str, Meaning]:
     found |= {code: Meaning("level", says, unblock) for code, (says, unblock) in _LEVELS.items()}
     found |= {code: Meaning("scan", says) for code, says in _SCANS.items()}
     found |= {code: Meaning("check", says) for code, says in _CHECKS.items()}
+    found |= {code: Meaning("validation", says, unblock) for code, (says, unblock) in VALIDATIONS.items()}
+    found |= {code: Meaning("refusal", says, unblock) for code, (says, unblock) in REFUSALS.items()}
     return found
 
 
@@ -237,6 +244,14 @@ CODES: Mapping[str, Meaning] = MappingProxyType(_made())
 """Every code by name."""
 
 TOPICS: Mapping[str, str] = MappingProxyType(
-    {"reason-codes": "reason", "exit-codes": "exit", "levels": "level", "check-reasons": "check", "scan-reasons": "scan"}
+    {
+        "reason-codes": "reason",
+        "exit-codes": "exit",
+        "levels": "level",
+        "check-reasons": "check",
+        "scan-reasons": "scan",
+        "validation-reasons": "validation",
+        "refusals": "refusal",
+    }
 )
 """The lists that `explain` can print, and the kind of code in each."""
