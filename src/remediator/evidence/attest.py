@@ -17,6 +17,7 @@ from typing import Any
 
 from remediator.errors import EvidenceError
 from remediator.evidence.keys import PublicKey, SigningKey, TrustedKeys
+from remediator.evidence.values import check_values
 from remediator.records.record import Record, canonical_json
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -94,6 +95,8 @@ def _opened(envelope: bytes) -> tuple[bytes, bytes, str]:
 
 
 def _statement(payload: bytes) -> dict[str, Any]:
+    # In the envelope it is one word, whatever is in it.
+    check_values({FILE: payload}, FILE)
     try:
         value = json.loads(payload)
     except (ValueError, RecursionError) as error:

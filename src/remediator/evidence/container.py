@@ -17,6 +17,7 @@ from remediator.evidence import attest
 from remediator.evidence.compress import compress, decompress
 from remediator.evidence.content import MANIFEST
 from remediator.evidence.tarball import FILE, Limits, Member, pack, unpack
+from remediator.evidence.values import check_values
 
 ENDING = ".tar.zst"
 LIMITS = Limits(members=5_000, bytes=256 * 1024 * 1024)
@@ -37,6 +38,7 @@ def check_limits(files: Mapping[str, bytes]) -> None:
         raise EvidenceError(f"a bundle of more than {LIMITS.bytes} bytes")
     if bad := next((path for path in files if not _NAME.match(path)), None):
         raise EvidenceError(f"{bad!r} is a name that no bundle has")
+    check_values(files, "the bundle")
 
 
 def is_bundle(path: Path) -> bool:
@@ -69,6 +71,7 @@ def unpack_files(data: bytes, origin: str) -> dict[str, bytes]:
         if member.mode != FILE or not _NAME.match(member.path):
             raise EvidenceError(f"{origin}: member {member.path!r} is none that a bundle has")
         files[member.path] = member.data
+    check_values(files, origin)
     return files
 
 
@@ -113,6 +116,7 @@ def _folder(folder: Path) -> dict[str, bytes]:
             raise EvidenceError(f"{path}: not a regular file")
         files[path] = _read(entry, path, left)
         left -= len(files[path])
+    check_values(files, str(folder))
     return files
 
 

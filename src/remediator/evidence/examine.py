@@ -27,6 +27,7 @@ from remediator.records.source import Source
 from remediator.records.verdict import Check, EvidenceLevel, Verdict, fold
 
 _DECLINED: TypeAdapter[tuple[Declined, ...]] = TypeAdapter(tuple[Declined, ...])
+_MOST_JSON_BYTES = 64 * 1024 * 1024
 _CASE_KEYS = frozenset({"id", "reason", "detail", "attempts", "chosen", "expected", "tools"})
 
 
@@ -70,6 +71,8 @@ def examine(files: Mapping[str, bytes], trusted: TrustedKeys) -> Bundle:
     """Check the files of a bundle and return what they say. Raises EvidenceError naming the file at fault."""
     if attest.FILE not in files:
         raise EvidenceError(f"{attest.FILE} is missing: nobody signed this", hint="a bundle is used whole or not at all")
+    if sum(len(data) for path, data in files.items() if path.endswith(".json")) > _MOST_JSON_BYTES:
+        raise EvidenceError(f"the JSON files of the bundle have more than {_MOST_JSON_BYTES} bytes")
     statement, signature = attest.check(files[attest.FILE], trusted)
     rest = {path: data for path, data in files.items() if path != attest.FILE}
     _unchanged(rest, statement)
