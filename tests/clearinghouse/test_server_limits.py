@@ -302,6 +302,16 @@ async def test_a_token_that_asks_too_often_has_to_wait() -> None:
             assert answer.status == 200
 
 
+async def test_a_long_envelope_counts_as_many_requests() -> None:
+    long = b"[" + b"{}," * 300_000 + b"1]"
+    store = SlowStore()
+    async with running(store, requests_per_second=1.0, requests_burst=200) as (url, _), session() as http:
+        seen = [(await http.post(f"{url}/v1/lease", data=long)).status for _ in range(8)]
+        assert seen[0] == 201 and seen.count(201) < 5 and seen[-1] == 429
+    async with running(SlowStore(), requests_per_second=1.0, requests_burst=4) as (url, _), session() as http:
+        assert (await http.post(f"{url}/v1/lease", data=long)).status == 201, "a small burst makes the longest no less possible"
+
+
 async def test_an_address_that_asks_too_often_has_to_wait_without_a_token_too() -> None:
     async with running(SlowStore(), address_requests_per_second=0.5, address_requests_burst=2) as (url, _), aiohttp.ClientSession() as http:
         assert [(await http.get(f"{url}/healthz")).status for _ in range(4)] == [200, 200, 429, 429]

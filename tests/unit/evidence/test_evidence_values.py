@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -48,8 +49,6 @@ def test_what_only_looks_like_values_is_read() -> None:
 )
 def test_nothing_makes_looking_slow(text: bytes) -> None:
     began = time.monotonic()
-    try:
+    with suppress(EvidenceError):
         check_values({"a.json": text}, "it")
-    except EvidenceError:
-        pass
     assert time.monotonic() - began < 20

@@ -21,6 +21,8 @@ from remediator.records.record import canonical_json
 MAKING = frozenset((Verb.lease, Verb.submit_finding, Verb.assess, Verb.submit_fix, Verb.opt_out, Verb.receipt))
 """The verbs that make something: 201 where it is new, 200 where it was there."""
 _CHUNK_BYTES = 64 * 1024
+_BYTES_OF_ONE = 16 * 1024
+"""An envelope counts as one request more for each so many bytes."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -29,9 +31,17 @@ async def perform(asked: Asked) -> web.Response:
     request = asked.request
     verb = Verb(request.path.rsplit("/", 1)[-1])
     envelope = await body_of(asked)
+    _charge(asked, len(envelope))
     _check_verb(envelope, verb)
     answer = await asked.store.perform(asked.caller, envelope)
     return _answered(answer, new=verb in MAKING and not answer.duplicate)
+
+
+def _charge(asked: Asked, size: int) -> None:
+    """Count a long envelope as several requests: the longest takes as long to read as a hundred short ones. Raises RefusedError."""
+    cost = min(size // _BYTES_OF_ONE, asked.desk.config.requests_burst // 2)
+    if cost:
+        asked.desk.tokens.take(asked.caller.token_id, cost)
 
 
 async def body_of(asked: Asked) -> bytes:

@@ -12,6 +12,7 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from remediator.clearinghouse.store.bulk import insert_rows
+from remediator.clearinghouse.store.paging import MOST_CHARACTERS, fitting, size_of
 from remediator.clearinghouse.store.schema import ledger_entries, ledger_nodes, micros, moment
 from remediator.clearinghouse.wire import merkle
 from remediator.clearinghouse.wire.answers import LedgerEntry, Opening, SignedHead, TreeHead
@@ -187,8 +188,11 @@ async def openings(connection: AsyncConnection, object_id: str, kinds: Sequence[
     query = select(table.number, table.kind, table.nonce, table.object, table.at).where(table.object_id == object_id).order_by(table.number)
     rows = list((await connection.execute(query.where(table.kind.in_(kinds)).limit(MOST_PAGE))).all())
     if others:
-        # Anybody may add a receipt: what was let out must not be lost behind them.
-        rows += (await connection.execute(query.where(table.kind.not_in(kinds)).limit(MOST_PAGE - len(rows)))).all()
+        # Anybody may add a receipt: what was let out must not be lost behind them. Nor are they more than fits on a page.
+        query = query.where(table.kind.not_in(kinds)).limit(MOST_PAGE - len(rows))
+        sizes = (await connection.execute(query.with_only_columns(table.number, size_of(connection, table.object)))).all()
+        fit = [number for number, _ in sizes][: fitting([size for _, size in sizes], 4 * MOST_CHARACTERS)]
+        rows += (await connection.execute(query.where(table.number.in_(fit)))).all()
         rows.sort(key=lambda row: int(row.number))
     return [Opening(index=row.number, kind=row.kind, nonce=row.nonce, object=row.object, at=moment(row.at)) for row in rows]
 

@@ -14,7 +14,7 @@ from remediator.clearinghouse.store import schema
 from remediator.clearinghouse.store.batch import Row
 from remediator.clearinghouse.store.calls import Caller
 from remediator.clearinghouse.store.leasing import lease_record, spelled
-from remediator.clearinghouse.store.paging import Way, first_rows
+from remediator.clearinghouse.store.paging import Way, first_rows, fitting, size_of
 from remediator.clearinghouse.store.reading import Part, most
 from remediator.clearinghouse.store.schema import micros, moment
 from remediator.clearinghouse.wire.answers import FeedEntry, Lease
@@ -59,9 +59,12 @@ async def lease_rows(
         query = query.where(table.id > after[0])
     if project is not None:
         query = query.where(table.project == spelled(project))
-    rows = [dict(row) for row in (await connection.execute(query.order_by(table.id).limit(most(limit) + 1))).mappings()]
-    shown = rows[: most(limit)]
-    return Part([lease_record(row) for row in shown], (shown[-1]["id"],) if len(rows) > most(limit) else None)
+    query = query.order_by(table.id).limit(most(limit) + 1)
+    # First how long they are: anybody's leases are read by everybody, and only what fits on a page is brought here.
+    found = (await connection.execute(query.with_only_columns(table.id, size_of(connection, table.scope)))).all()
+    ids = [lease_id for lease_id, _ in found[: most(limit)]][: fitting([size for _, size in found[: most(limit)]])]
+    shown = (await connection.execute(select(schema.leases).where(table.id.in_(ids)).order_by(table.id))).mappings().all()
+    return Part([lease_record(dict(row)) for row in shown], (ids[-1],) if len(found) > len(ids) else None)
 
 
 async def opt_out_rows(connection: AsyncConnection, after: Sequence[Any] | None, limit: int, now: datetime) -> Part[Row]:

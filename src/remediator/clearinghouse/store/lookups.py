@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -78,7 +79,7 @@ class Lookups(People):
     async def published(self, caller: Caller, fix_id: str) -> Published:
         """Return what is distributed about a fix, withdrawn ones too: their state says so. Raises RefusedError: not-found."""
         async with self._database.reading() as connection:
-            page = await reading_fixes.fix_rows(connection, caller, ids=[fix_id])
+            page = await reading_fixes.fix_rows(connection, caller, ids=[fix_id], whole=True)
             if not page.items:
                 raise not_found()
             return await reading_fixes.published_record(connection, caller, page.items[0], self.ranker, self._clock())
@@ -105,7 +106,9 @@ class Lookups(People):
                 raise not_found()
             # What names its submitter is opened to the submitter only; what was let out is for all who may see it.
             public = ("published", "superseded", "revoked", "lifted")
-            return await ledger.openings(connection, object_id, public, others=mine)
+            found = await ledger.openings(connection, object_id, public, others=mine)
+        # What an assessor says of one's fix is the assessor's, and told under its mark.
+        return found if caller.is_admin else [each for each in found if each.kind != "assessment" or _may_read(caller, each)]
 
     async def status(self, caller: Caller, any_id: str) -> Answer:
         """Return how far something of the caller's own has come, by its id or submission id. Raises RefusedError: not-found."""
@@ -217,3 +220,8 @@ class Lookups(People):
         """Compute the whole ledger again."""
         async with self._database.reading() as connection:
             return await ledger.verify(connection)
+
+
+def _may_read(caller: Caller, opening: Opening) -> bool:
+    told = json.loads(opening.object)
+    return told["organisation"] == caller.organisation or told.get("tlp") in caller.tlps

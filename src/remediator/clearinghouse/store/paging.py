@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, Table, select, union
+from sqlalchemy import ColumnElement, Select, Table, func, select, union
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 Condition = ColumnElement[bool]
+MOST_CHARACTERS = 1_000_000
+"""Of the texts on one page: so many entries may be as long as the protocol lets them that a page would have a hundred million."""
 
 
 class Way(NamedTuple):
@@ -38,3 +41,20 @@ def _first(table: Table, key: str, order: Sequence[str], way: Way, also: Sequenc
     query = select(table.c[key]).where(way.condition, *also).order_by(*sorting).limit(limit)
     # As a subquery, since SQLite takes no ORDER BY and LIMIT within a part of a UNION.
     return select(query.subquery().c[key])
+
+
+def size_of(connection: AsyncConnection, *columns: ColumnElement[str]) -> ColumnElement[int]:
+    """Return about how long texts are, found without bringing them here; PostgreSQL then need not unpack them either."""
+    length = func.octet_length if connection.dialect.name == "postgresql" else func.length
+    first, *others = (func.coalesce(length(column), 0) for column in columns)
+    return sum(others, start=first)
+
+
+def fitting(sizes: Sequence[int], most: int = MOST_CHARACTERS) -> int:
+    """Return how many of the first entries fit on one page together; one always does."""
+    left = most
+    for count, size in enumerate(sizes):
+        left -= size
+        if left < 0:
+            return max(1, count)
+    return len(sizes)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from remediator.clearinghouse.store import schema, telling
 from remediator.clearinghouse.store.batch import Row
 from remediator.clearinghouse.store.calls import Caller
 from remediator.clearinghouse.store.leasing import spelled
-from remediator.clearinghouse.store.paging import Condition, Way, first_rows
+from remediator.clearinghouse.store.paging import Condition, Way, first_rows, fitting, size_of
 from remediator.clearinghouse.store.publishing import OUT
 from remediator.clearinghouse.store.schema import micros, moment
 from remediator.clearinghouse.wire.answers import Assessment, Flaw, Priority, Witness
@@ -99,10 +99,24 @@ async def flaw_rows(
         query = select(schema.flaws).where(flaw_is_visible(caller), *also).order_by(table[column], table.id).limit(most(limit) + 1)
     else:
         query = first_rows(schema.flaws, "id", (column, "id"), await _ways(connection, caller), also, most(limit) + 1)
+    if ids:
+        return Part([dict(row) for row in (await connection.execute(query)).mappings()], None)
+    # First how long they are: only what fits on a page is brought here.
+    found = (await connection.execute(query.with_only_columns(table.id, size_of(connection, table.doc)))).all()
+    own = await _own_sizes(connection, caller, [flaw_id for flaw_id, _ in found])
+    shown = [flaw_id for flaw_id, _ in found[: most(limit)]]
+    shown = shown[: fitting([size + own.get(flaw_id, 0) for flaw_id, size in found[: most(limit)]])]
+    query = select(schema.flaws).where(table.id.in_(shown)).order_by(table[column], table.id)
     rows = [dict(row) for row in (await connection.execute(query)).mappings()]
-    more = len(rows) > most(limit)
-    rows = rows[: most(limit)]
-    return Part(rows, place_of(rows[-1], order) if more else None)
+    return Part(rows, place_of(rows[-1], order) if len(found) > len(rows) else None)
+
+
+async def _own_sizes(connection: AsyncConnection, caller: Caller, ids: Sequence[str]) -> dict[str, int]:
+    """Return how long the caller's own reports of each flaw are together: they are read with it."""
+    table = schema.witnesses.c
+    query = select(table.flaw_id, func.sum(size_of(connection, table.doc))).group_by(table.flaw_id)
+    query = query.where(table.flaw_id.in_(ids), table.organisation == caller.organisation)
+    return {flaw_id: int(size) for flaw_id, size in await connection.execute(query)}
 
 
 def place_of(flaw: Row, order: str) -> tuple[int, str]:
@@ -116,7 +130,8 @@ async def flaw_page(
     """Return flaws as the wire has them, each with what this caller may see of it."""
     alias, order, found = wanted.get("alias"), wanted.get("order", "priority"), []
     while True:
-        rows = await flaw_rows(connection, caller, after=after, limit=limit, **wanted)
+        # Of those with a name few may be left: looked for by the page, not one by one.
+        rows = await flaw_rows(connection, caller, after=after, limit=limit if alias is None else MOST_PAGE, **wanted)
         records = await flaw_records(connection, caller, rows.items, ranker, now)
         if alias is None:
             return Part(records, rows.last)
@@ -132,8 +147,7 @@ async def flaw_records(connection: AsyncConnection, caller: Caller, rows: Sequen
     """Return the rows as the wire has them, each with what this caller may see of it."""
     ids = [row["id"] for row in rows]
     # Only what the caller may see of it is fetched: a flaw can have been reported a thousand times, by somebody else.
-    own = true() if caller.is_admin else schema.witnesses.c.organisation == caller.organisation
-    seen = await _by_flaw(connection, schema.witnesses, ids, schema.witnesses.c.at, own)
+    seen = await _witnesses(connection, caller, ids)
     fixes = defaultdict(list)
     # Not what they say and mend: of each only its id is told, and there can be many.
     order = [schema.fixes.c[name] for name in ("id", "flaw_id", "state", "level", "lines_changed", "submitted_at")]
@@ -228,11 +242,14 @@ def _best_first(row: Row) -> tuple[Any, ...]:
     return (not proven, -(row["level"] if row["level"] is not None else -1), row["lines_changed"], row["submitted_at"], row["id"])
 
 
-async def _by_flaw(
-    connection: AsyncConnection, table: Any, ids: Sequence[str], order: Any, where: ColumnElement[bool]
-) -> dict[str, list[Row]]:
+async def _witnesses(connection: AsyncConnection, caller: Caller, ids: Sequence[str]) -> dict[str, list[Row]]:
+    """Return the witnesses of flaws that the caller may see; in what words, of its own only."""
     found: dict[str, list[Row]] = defaultdict(list)
-    for row in (await connection.execute(select(table).where(table.c.flaw_id.in_(ids), where).order_by(order))).mappings():
+    table = schema.witnesses.c
+    own = table.organisation == caller.organisation
+    wanted = [case((own, table.doc), else_="").label("doc"), *(column for column in table if column.name != "doc")]
+    query = select(*wanted).where(table.flaw_id.in_(ids), true() if caller.is_admin else own).order_by(table.at)
+    for row in (await connection.execute(query)).mappings():
         found[row["flaw_id"]].append(dict(row))
     return found
 

@@ -21,6 +21,8 @@ from remediator.clearinghouse.store.schema import moment
 from remediator.clearinghouse.wire.answers import Assessment, Fix, Published, Validation
 from remediator.clearinghouse.wire.terms import FixState, Tlp
 
+_LONG = frozenset(("flaw_doc", "patch"))
+
 
 async def fix_rows(
     connection: AsyncConnection,
@@ -31,8 +33,9 @@ async def fix_rows(
     limit: int = 50,
     state: str | None = None,
     flaw: str | None = None,
+    whole: bool = False,
 ) -> Part[Row]:
-    """Return rows of fixes that the caller may see."""
+    """Return rows of fixes that the caller may see; patches and what they are for, which are long, only where `whole` ones are wanted."""
     table = schema.fixes.c
     also: list[Condition] = []
     if ids:
@@ -47,7 +50,8 @@ async def fix_rows(
         query = select(schema.fixes).where(*also).order_by(table.updated_at, table.id).limit(most(limit) + 1)
     else:
         query = first_rows(schema.fixes, "id", ("updated_at", "id"), _ways(caller, state), also, most(limit) + 1)
-    rows = [dict(row) for row in (await connection.execute(query)).mappings()]
+    wanted = list(table) if whole else [column for column in table if column.name not in _LONG]
+    rows = [dict(row) for row in (await connection.execute(query.with_only_columns(*wanted))).mappings()]
     more = len(rows) > most(limit)
     rows = rows[: most(limit)]
     return Part(rows, (rows[-1]["updated_at"], rows[-1]["id"]) if more else None)

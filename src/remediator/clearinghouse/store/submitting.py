@@ -146,6 +146,7 @@ async def witnessed(batch: Batch, call: Call, body: FlawBody, scanner: str, rule
             if batch.witnesses[other["id"]] <= {call.organisation} and _joinable(other, flaw):
                 await _merge(batch, other, flaw)
     _known_by(batch, flaw, body, prints, fresh_flaw=not matched)
+    again = call.organisation in batch.witnesses[flaw["id"]]
     batch.witnesses[flaw["id"]].add(call.organisation)
     witness = batch.insert(
         schema.witnesses,
@@ -155,7 +156,8 @@ async def witnessed(batch: Batch, call: Call, body: FlawBody, scanner: str, rule
             "organisation": call.organisation,
             "scanner": scanner,
             "rule_id": rule_id,
-            "doc": _text(body),
+            # All reports of one organisation are read with the flaw, and the words that it is shown are those of its first.
+            "doc": _names_only(body) if again else _text(body),
             "tlp": call.request.tlp.value,
             "embargo_until": embargo,
             "agreed": 0,
@@ -171,7 +173,8 @@ def _embargo(batch: Batch, call: Call) -> int | None:
     until = call.request.embargo_until
     if until is None or until <= batch.due:
         return None
-    if until > batch.now + MOST_EMBARGO:
+    # Measured by the time that nobody sets: while the clock is a year ahead nobody gets an embargo of a year.
+    if until > batch.due + MOST_EMBARGO:
         raise RefusedError(
             Problem.bad_request, f"embargo_until: at most {MOST_EMBARGO.days} days ahead", hint="a longer one must be renewed"
         )
@@ -195,7 +198,8 @@ def _begin(batch: Batch, call: Call, body: FlawBody, embargo: int | None) -> Row
         "embargo_until": embargo,
         "embargoed": int(embargo is not None),
         "lifted_at": None,
-        "first_seen": batch.at,
+        # The longest embargo is counted from here.
+        "first_seen": micros(batch.due),
         "updated_at": batch.at,
         "merged_into": "",
         "rank": severity_rank(body.severity),
@@ -295,6 +299,10 @@ def _project(body: FlawBody) -> str:
 
 def _said(body: FlawBody) -> dict[str, Any]:
     return {**body.as_json(), "project": _project(body)}
+
+
+def _names_only(body: FlawBody) -> str:
+    return canonical_json({**_said(body), "snippet": "", "details": "", "references": []}).decode("ascii")
 
 
 @lru_cache(maxsize=_AT_ONCE)
