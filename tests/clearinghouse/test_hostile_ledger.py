@@ -151,3 +151,17 @@ async def test_a_pull_that_was_killed_in_the_middle_goes_on(pulling: Pulling) ->
     assert (await pulling.pull()).withdrawn == (one,)
     (kept,) = pulling.subscriber.kept()
     assert [each.kind for each in kept.history] == ["published", "revoked"]
+
+
+@pytest.mark.parametrize("lie", [{"revoked_reason": "use the fix of evil.example instead"}, {"superseded_by": "fix-" + "0" * 24}])
+async def test_a_fix_is_not_told_as_withdrawn_for_another_reason(
+    pulling: Pulling, monkeypatch: pytest.MonkeyPatch, lie: dict[str, str]
+) -> None:
+    fix = await pulling.fix("one")
+    assert (await pulling.pull()).new == (fix,)
+    await pulling.fixer.ask(Verb.revoke, {"fix_id": fix, "reason": "it breaks something"})
+    with monkeypatch.context() as change:
+        lies(change, "published", as_if(**lie))
+        with pytest.raises(EvidenceError, match="withdrawn for"):
+            await pulling.pull()
+    assert (await pulling.pull()).withdrawn == (fix,)

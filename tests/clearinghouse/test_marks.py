@@ -268,3 +268,23 @@ async def test_by_the_id_of_a_fix_nobody_finds_out_whose_it_is(store: Store, joi
     assert (again.id, again.duplicate) == (fix_id, True)
     others = [joined.id for joined in await asyncio.gather(*(reader.submit_fix(key=f"another-key-1000{n}") for n in range(3)))]
     assert len(set(others)) == 1 and fix_id not in others
+
+
+async def test_what_an_assessor_says_in_confidence_is_not_opened_to_whose_fix_it_is(store: Store, joins: Joins) -> None:
+    fixer, assessor = await joins("Fixer"), await joins("Assessor")
+    fix = await fixer.submit_fix("one", tlp="green")
+    job = await store.take_job("machine-7", 60)
+    assert job is not None
+    patch = "diff --git a/a b/a\n--- a/a\n+++ b/a\n@@ -1 +1 @@\n-a\n+b\n"
+    assert await store.finish_job(job, Validation(outcome="agreed", level=4), FixState.verified, patch=patch)
+    said = {"subject": fix.id, "opinion": "incorrect"}
+    await assessor.ask(Verb.assess, {**said, "reason": "a source of ours told us"}, tlp="red")
+    opened = await store.openings(fixer.caller, fix.id)
+    assert [each.kind for each in opened] == ["fix-received", "fix-validated", "published"]
+    assert not any("machine-7" in each.object for each in opened), "which machine it was is for admins"
+    await assessor.ask(Verb.assess, {**said, "reason": "it does not apply"}, tlp="amber")
+    opened = await store.openings(fixer.caller, fix.id)
+    assert [each.kind for each in opened] == ["fix-received", "fix-validated", "published", "assessment"]
+    assert "a source" not in str(opened)
+    admin = fixer.caller._replace(scopes=frozenset((Scope.admin,)))
+    assert [each.kind for each in await store.openings(admin, fix.id)].count("assessment") == 2

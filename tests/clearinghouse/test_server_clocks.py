@@ -24,9 +24,10 @@ from remediator.clearinghouse.store import Store
 from remediator.clearinghouse.store.clock_watch import ClockWatch
 from remediator.clearinghouse.wire.answers import Validation
 from remediator.clearinghouse.wire.envelope import RefusedError, head_is_signed
-from remediator.clearinghouse.wire.terms import FixState, Problem, Scope, Verb
+from remediator.clearinghouse.wire.terms import FixState, Problem, Scope, Tier, Verb
+from remediator.cli.clearinghouse_store import in_store
 from remediator.errors import SinkError
-from remediator.testing.clearinghouse import FLAW, Clock, Party
+from remediator.testing.clearinghouse import FLAW, Clock, Party, party
 
 Joins = Callable[..., Awaitable[Party]]
 FINDING = {"flaw": FLAW, "scanner": "semgrep"}
@@ -295,6 +296,47 @@ async def test_what_an_embargo_holds_and_a_jump_proves_stays_held(store: Store, 
     clock.forward(days=2)
     await store.tick()
     assert await outsiders_see(two) == [fix.id]
+
+
+async def test_nobody_gets_an_embargo_of_a_year_while_the_clock_is_a_year_ahead(store: Store, joins: Joins, clock: Clock) -> None:
+    one, two = await joins("One"), await joins("Two")
+    clock.jump(days=365)
+    assert await code_of(one.ask(Verb.submit_finding, FINDING, embargo_until=clock.now + timedelta(days=100))) is Problem.bad_request
+    begun = clock.now - timedelta(days=365)
+    flaw = await one.ask(Verb.submit_finding, FINDING, embargo_until=begun + timedelta(days=100))
+    clock.jump(days=-365)
+    # Nor is the longest that guesses can make of one counted from that year on.
+    clock.forward(days=90)
+    await two.ask(Verb.submit_finding, {**FINDING, "scanner": "x"}, embargo_until=clock.now + timedelta(days=180))
+    clock.forward(days=91)
+    await store.tick()
+    assert not (await store.flaw(one.caller, flaw.detail["flaw"])).embargoed
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"])
+def test_a_command_beside_the_server_does_not_end_embargoes_by_a_clock_that_is_wrong(
+    tmp_path: Path, clock: Clock, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+
+    async def begin() -> tuple[Party, str]:
+        async with Store.open(database_url, data, clock=clock, elapsed=clock.elapsed) as store:
+            one = await party(store, clock, "One", Tier.operator, (Scope.submit,))
+            answer = await one.ask(Verb.submit_finding, FINDING, embargo_until=clock.now + timedelta(days=2))
+            return one, answer.detail["flaw"]
+
+    one, flaw = asyncio.run(begin())
+    clock.jump(days=30)
+    opening = Store.open
+    monkeypatch.setattr(Store, "open", lambda *given, **more: opening(*given, clock=clock, elapsed=clock.elapsed, **more))
+    assert asyncio.run(_embargoed(data, one, flaw)), "it was over before"
+    in_store(data, database_url, lambda store: store.tokens())
+    assert asyncio.run(_embargoed(data, one, flaw))
+
+
+async def _embargoed(data: Path, one: Party, flaw: str) -> bool:
+    async with Store.open("sqlite", data, ticks=False) as store:
+        return (await store.flaw(one.caller, flaw)).embargoed
 
 
 async def test_a_served_clearinghouse_does_what_is_due(store: Store, joins: Joins, clock: Clock) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from remediator.clearinghouse.store import Store
+from remediator.clearinghouse.store import Store, ledger
 from remediator.clearinghouse.store.ledger import commitment, entry_bytes
 from remediator.clearinghouse.wire import merkle
 from remediator.clearinghouse.wire.answers import Validation
@@ -558,3 +558,11 @@ async def test_it_is_all_there_after_a_restart(database_url: str, tmp_path: Path
         assert (await store.fix(caller, fix.id)).state == "received"
         job = await store.take_job("v", 60)
         assert job is not None and job.bundle_path.read_bytes() == b"bundle"
+
+
+async def test_all_that_is_read_together_is_of_one_moment(store: Store, joins: Joins) -> None:
+    one = await joins("One")
+    async with store._database.reading() as connection:
+        before = await ledger.size(connection)
+        await one.ask(Verb.submit_finding, {"flaw": FLAW, "scanner": "x"})
+        assert await ledger.size(connection) == before, "the feed would have lines that its head knows nothing of"

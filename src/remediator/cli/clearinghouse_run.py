@@ -120,7 +120,7 @@ def worked(session: Session, data: Path, database: str, *, once: bool, git_hosts
         from remediator.clearinghouse.store import Store
 
         stop = _stopped_by_signal()
-        async with Store.open(database, data) as store:
+        async with Store.open(database, data, ticks=False) as store:
             name = f"{socket.gethostname()}-{os.getpid()}"
             task = asyncio.create_task(_validating(session, store, data, name, stop, git_hosts, once=once))
             stopped = asyncio.create_task(stop.wait())

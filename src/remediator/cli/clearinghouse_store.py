@@ -47,7 +47,7 @@ def in_store(data: Path, database: str, work: Callable[[Store], Awaitable[T]]) -
         from remediator.clearinghouse.store import Store
 
         served_before(data)
-        async with Store.open(database, data) as store:
+        async with Store.open(database, data, ticks=False) as store:
             return await work(store)
 
     return asyncio.run(run())

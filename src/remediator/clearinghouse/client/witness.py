@@ -120,6 +120,10 @@ def check_line(feed: FeedEntry, told: Published, recorded: dict[str, Any], histo
         return
     if told.fix.state != feed.kind:
         raise EvidenceError(f"{feed.fix_id} was {feed.kind}, and is told as {told.fix.state}", hint=_HINT)
+    # Why, and what is to be taken instead, is what people act on.
+    why = told.fix.revoked_reason if feed.kind == FixState.revoked else recorded.get("reason")
+    if (recorded.get("state"), recorded.get("reason"), recorded.get("superseded_by")) != (feed.kind, why, told.fix.superseded_by):
+        raise EvidenceError(f"{feed.fix_id} is not told as withdrawn for what the ledger recorded", hint=_HINT)
     if patch is not None and patch != told.patch:
         raise EvidenceError(f"{feed.fix_id} was withdrawn with another patch than it was let out with")
 

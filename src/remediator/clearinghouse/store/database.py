@@ -116,7 +116,8 @@ def _postgres(url: str) -> Database:
     # Never prepared: a plan that was made for an empty table is kept, and reads the whole table once it has grown.
     options: dict[str, Any] = {"pool_pre_ping": True, "pool_timeout": 30, "connect_args": {"prepare_threshold": None}}
     writer = create_async_engine(address, pool_size=1, max_overflow=0, **options)
-    reader = create_async_engine(address, pool_size=8, max_overflow=4, **options)
+    # One view for all that one answer is made of, as SQLite gives it: else the feed has lines that its head knows nothing of.
+    reader = create_async_engine(address, pool_size=8, max_overflow=4, isolation_level="REPEATABLE READ", **options)
     return Database(writer, reader, is_postgres=True)
 
 

@@ -39,7 +39,7 @@ async def assess(batch: Batch, call: Call) -> Answer:
     mine, values = {"subject": told.subject, "organisation": call.organisation}, {"doc": doc, "tlp": call.request.tlp.value, "at": batch.at}
     if not await batch.change(schema.assessments, mine, **values):
         batch.insert(schema.assessments, {**mine, **values})
-    index = batch.record("assessment", told.subject, told.as_json())
+    index = batch.record("assessment", told.subject, {**told.as_json(), "tlp": call.request.tlp.value})
     return call.answer(told.subject, body.opinion, ledger_index=index)
 
 

@@ -74,11 +74,18 @@ class Store(Lookups):
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, url: str, data: Path, *, clock: Callable[[], datetime] = utc_now, elapsed: Callable[[], float] = elapsed_seconds
+        cls,
+        url: str,
+        data: Path,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        elapsed: Callable[[], float] = elapsed_seconds,
+        ticks: bool = True,
     ) -> AsyncIterator[Store]:
         """Open the database, made and migrated where that is needed. Raises ConfigError, StateError.
 
-        `clock` is believed as it is now. Where it jumps ahead of `elapsed`, in seconds, later, what an embargo holds stays held.
+        `clock` is believed as it is now. Where it jumps ahead of `elapsed`, in seconds, later, what an embargo holds stays held. So whoever
+        comes for a moment beside a server leaves what is due to it (`ticks`): it could have come while the clock is wrong.
         """
         async with Database.open(url, data) as database:
             key = await asyncio.to_thread(signing_key, data / "ledger")
@@ -87,7 +94,8 @@ class Store(Lookups):
             store = cls(database, writer, book, BlobStore(data / "blobs"), key, clock)
             writer.start()
             try:
-                await store.tick()
+                if ticks:
+                    await store.tick()
                 yield store
             finally:
                 await writer.close()

@@ -188,7 +188,9 @@ async def _decide(batch: Batch, fix: Row, told: Validation, state: FixState, pat
         patch=patch if verified else None,
         validation=canonical_json(told.as_json()).decode("ascii"),
     )
-    value = {"fix": fix["id"], "state": state.value, "bundle": fix["bundle"], "validation": told.as_json()}
+    # Its submitter opens this entry; which machine validated is in the row, and for admins.
+    shown = told.model_copy(update={"validator": ""}).as_json()
+    value = {"fix": fix["id"], "state": state.value, "bundle": fix["bundle"], "validation": shown}
     batch.record("fix-validated", fix["id"], value)
     flaw = batch.flaw(fix["flaw_id"])
     if verified and flaw is not None:
