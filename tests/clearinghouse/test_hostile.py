@@ -190,7 +190,7 @@ async def test_a_reader_does_not_pay_for_how_often_others_reported(store: Store,
     from remediator.clearinghouse.store import reading
 
     seen = 0
-    before = reading._by_flaw
+    before = reading._witnesses
 
     async def counted(*given: Any) -> dict[str, list[dict[str, Any]]]:
         nonlocal seen
@@ -198,7 +198,7 @@ async def test_a_reader_does_not_pay_for_how_often_others_reported(store: Store,
         seen += sum(map(len, found.values()))
         return found
 
-    monkeypatch.setattr(reading, "_by_flaw", counted)
+    monkeypatch.setattr(reading, "_witnesses", counted)
     assert len((await store.flaws(reader.caller)).items) == 1
     assert seen == 0
 

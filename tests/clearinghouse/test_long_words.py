@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
 from sqlalchemy import event, func, select
 
 from remediator.clearinghouse.store import Store, reading_fixes, schema
-from remediator.clearinghouse.wire.terms import Scope, Tier, Verb
+from remediator.clearinghouse.wire.envelope import RefusedError
+from remediator.clearinghouse.wire.terms import Problem, Scope, Tier, Verb
 from remediator.records.record import canonical_json
 from remediator.testing.clearinghouse import FLAW, Party
 
@@ -114,3 +116,15 @@ async def test_a_name_that_hides_from_a_reader_is_looked_for_by_the_page(store: 
         event.remove(engine, "before_cursor_execute", note)
     assert not page.items and not page.next
     assert statements < 20
+
+
+async def test_what_one_holds_on_a_project_is_not_long_to_compare_with(store: Store, joins: Joins) -> None:
+    writer, other = await joins("Writer"), await joins("Other")
+    words = ["\U0001f600" * 490 + str(number) for number in range(50)]
+    await writer.ask(Verb.lease, {"project": FLAW["project"], "scope": words})
+    with pytest.raises(RefusedError) as refused:
+        await writer.ask(Verb.lease, {"project": FLAW["project"], "scope": words})
+    assert refused.value.code is Problem.too_many
+    for number in range(20):
+        await writer.ask(Verb.lease, {"project": FLAW["project"], "scope": [f"src/{number}"]})
+    assert (await other.ask(Verb.lease, {"project": FLAW["project"], "scope": ["docs"]})).state == "granted"

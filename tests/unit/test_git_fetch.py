@@ -230,11 +230,11 @@ def mono(tmp_path: Path, server: Server) -> Path:
     return clone
 
 
-async def found_again(source: Source, url: str, tmp_path: Path) -> Tree:
+async def found_again(source: Source, url: str, tmp_path: Path, own: OwnWay = OwnWay()) -> Tree:  # noqa: B008 - a frozen value
     finding = Finding.at(rule_id="r", scanner="s", message="m", location=None, snippet="", severity=Severity.low)
     patch = Patch.of(finding_id=finding.id, fixer="f", title="t", diff="")
     request = ReplayRequest(source, Base(source.tree, source.commit, reason="left out"), finding, patch, b"", (), EvidenceLevel.E3, None)
-    replayer = Replayer(load_settings(state=tmp_path / "theirs"), None, print, source=url, playbook=None, own=OwnWay())  # type: ignore[arg-type]
+    replayer = Replayer(load_settings(state=tmp_path / "theirs"), None, print, source=url, playbook=None, own=own)  # type: ignore[arg-type]
     return (await replayer._base(request))[1]
 
 
@@ -253,6 +253,14 @@ async def test_a_work_tree_or_a_folder_of_it_is_found_again_by_others(mono: Path
     tree = await found_again(source, f"{server.url}/repo.git", tmp_path)
     assert tree.id == source.tree == git(mono, "rev-parse", f"HEAD:{below}")
     assert tree.find("load.py" if below else "services/app/load.py") is not None
+
+
+@pytest.mark.usefixtures("trusting")
+async def test_what_a_stranger_has_fetched_lies_where_it_can_be_removed(mono: Path, server: Server, tmp_path: Path) -> None:
+    source = (await resolve(str(mono), revision=None, folder=tmp_path / "ours", env={})).source
+    tree = await found_again(source, f"{server.url}/repo.git", tmp_path, OwnWay(stores=tmp_path / "once"))
+    assert tree.id == source.tree
+    assert list((tmp_path / "once").iterdir()) and not (tmp_path / "theirs" / "stores").exists()
 
 
 @pytest.mark.usefixtures("trusting")

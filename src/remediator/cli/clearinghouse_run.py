@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
+import shutil
 import signal
 import socket
 import ssl
 import tempfile
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 _FEED_SECONDS = 3600.0
+_JOB = "job-"
 
 
 def served(
@@ -175,12 +178,23 @@ async def _validating(
             await asyncio.to_thread(app.model, settings.validator.reviewer)
 
         async def replayed(bundle: Path, source: str) -> ReplayReport:
-            with tempfile.TemporaryDirectory(dir=settings.state) as folder:
+            await asyncio.to_thread(_tidied, settings.state, 2 * policy.most_seconds)
+            with tempfile.TemporaryDirectory(prefix=_JOB, dir=settings.state, ignore_cleanup_errors=True) as folder:
                 named = Path(folder) / "bundle.tar.zst"
                 await asyncio.to_thread(os.link, bundle, named)
-                return await app.replay(named, source=source, own=app.own_way(recipes.of(source)))
+                # What is fetched goes with the job: else strangers, each with another repository, would fill the disk that all of it is on.
+                own = app.own_way(recipes.of(source))._replace(stores=Path(folder) / "stores")
+                return await app.replay(named, source=source, own=own)
 
         return await work(store, replayed, name=name, stop=stop, once=once, policy=policy)
+
+
+def _tidied(state: Path, seconds: float) -> None:
+    """Remove what jobs left behind whose validators were killed."""
+    for left in state.glob(f"{_JOB}*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > seconds:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _stopped_by_signal() -> asyncio.Event:

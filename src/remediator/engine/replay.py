@@ -39,6 +39,8 @@ class OwnWay(NamedTuple):
 
     hints: Hints = Hints()
     reviewer: Reviewer | None = None
+    stores: Path | None = None
+    """Where what is fetched lies, for this once; None is among all others, where it stays."""
 
 
 class Replayer:
@@ -165,7 +167,8 @@ class Replayer:
         return resolved
 
     async def _resolved(self, target: str, revision: str | None) -> Resolved:
-        folder, env = self._settings.state / "stores", self._settings.network_env()
+        own = self._own.stores if self._own else None
+        folder, env = own or self._settings.state / "stores", self._settings.network_env()
         # Which hosts are asked is the operator's list: none of them may send us on, to an address within our own network.
         # And some show a fork's commits under its parent's address: what no branch of the parent has is not the project.
         strict = self._own is not None

@@ -24,6 +24,8 @@ from remediator.clearinghouse.wire.verbs import LeaseBody, OptOutBody, ReleaseBo
 from remediator.errors import UsageError
 
 _FURTHEST = timedelta(days=36_525)
+_MOST_SCOPE = 400_000
+"""Characters of JSON of one organisation on one project: more than one lease can have."""
 
 
 def spelled(text: str) -> str:
@@ -46,6 +48,8 @@ async def lease(batch: Batch, call: Call) -> Answer:
             hint = f"held until {utc_text(until)}" + (f", contact: {held['contact'][:200]}" if held["contact"] else "")
             raise RefusedError(Problem.lease_held, f"{project} is leased to another organisation", hint=hint, retry_after_seconds=left)
     await _room(batch, call)
+    scope = json.dumps(list(body.scope))
+    await _room_on(batch, call, project, scope)
     fence = await batch.one(schema.fences, project=project)
     fencing = 1 if fence is None else fence["last"] + 1
     if fence is None:
@@ -60,7 +64,7 @@ async def lease(batch: Batch, call: Call) -> Answer:
             "organisation": call.organisation,
             "contact": body.contact,
             "commits": body.commits,
-            "scope": json.dumps(list(body.scope)),
+            "scope": scope,
             "fencing": fencing,
             "granted_at": batch.at,
             "expires_at": micros(batch.now + timedelta(seconds=body.ttl_seconds)),
@@ -173,6 +177,18 @@ async def _room(batch: Batch, call: Call) -> None:
     raise RefusedError(
         Problem.too_many, f"one organisation holds at most {MOST_LEASES} leases", hint="give some back", retry_after_seconds=60
     )
+
+
+async def _room_on(batch: Batch, call: Call, project: str, scope: str) -> None:
+    """Raise RefusedError where one's leases on a project name too much: all of it is compared with each lease that others ask for."""
+    table = schema.leases.c
+    held = (table.project == project, table.organisation == call.organisation, table.expires_at > batch.at, table.released_at.is_(None))
+    query = select(func.coalesce(func.sum(func.length(table.scope)), 0)).where(*held)
+    before = int((await batch.connection.execute(query)).scalar_one())
+    if before and before + len(scope) > _MOST_SCOPE:
+        raise RefusedError(
+            Problem.too_many, "your leases on this project name as much as they may together", hint="give some back", retry_after_seconds=60
+        )
 
 
 async def _wanted(batch: Batch, project: str) -> None:
