@@ -246,3 +246,28 @@ async def test_who_guesses_a_flaw_holds_no_embargo_for_ever(store: Store, joins:
         await store.tick()
     told = await store.flaw(first.caller, found.detail["flaw"])
     assert not told.embargoed and told.lifted_at is not None and told.lifted_at - begun < timedelta(days=300)
+
+
+# -- an embargo for ever -----------------------------------------------------------------------------------------------
+
+
+async def test_nobody_holds_an_embargo_longer_by_joining_to_it_a_flaw_of_its_own(store: Store, joins: Joins, clock: Clock) -> None:
+    fixer, holder, reader = await joins("Fixer"), await joins("Holder"), await joins("Reader")
+    fix = await verified(store, fixer, "one", embargo_until=clock.now + timedelta(days=10))
+    clock.forward(days=9)
+    until, scanner = clock.now + timedelta(days=179), "x"
+    # A second flaw, known to nobody else, and then a report that says that the two are one.
+    own = {**FLAW, "aliases": ["HOLD-1"], "snippet": "", "path": "", "details": "of the holder alone"}
+    await holder.ask(Verb.submit_finding, {"flaw": own, "scanner": scanner}, embargo_until=until)
+    both = {**own, "aliases": [*FLAW["aliases"], "HOLD-1"], "details": ""}
+    joined = await holder.ask(Verb.submit_finding, {"flaw": both, "scanner": scanner})
+    clock.forward(days=100)
+    later = {**own, "aliases": ["HOLD-2"]}
+    await holder.ask(Verb.submit_finding, {"flaw": later, "scanner": scanner}, embargo_until=clock.now + timedelta(days=179))
+    await holder.ask(Verb.submit_finding, {"flaw": {**both, "aliases": [*FLAW["aliases"], "HOLD-2"]}, "scanner": scanner})
+    clock.forward(days=72)
+    await store.tick()
+    assert [entry.fix_id for entry in (await store.feed(reader.caller, 0)).entries] == [fix], "180 days after it was first seen it ends"
+    # What the holder said under an embargo that ends later is told to nobody by that.
+    shown = await store.flaw(reader.caller, joined.detail["flaw"])
+    assert "holder alone" not in shown.model_dump_json()

@@ -242,11 +242,15 @@ def _joinable(other: Row, flaw: Row) -> bool:
 
 
 async def _merge(batch: Batch, other: Row, flaw: Row) -> None:
+    told = True
     if flaw["embargoed"]:
-        flaw["embargo_until"] = max(flaw["embargo_until"], other["embargo_until"])
+        # Within its own bound, as each report is: else one flaw after the other, made for that, could hold it for ever.
+        flaw["embargo_until"] = max(flaw["embargo_until"], _bounded(flaw, other["embargo_until"]))
+        told = other["embargo_until"] <= flaw["embargo_until"]
     other["merged_into"] = flaw["id"]
     flaw["names"] = _names(flaw, other["names"].split())
-    tell_again(batch, flaw, other)
+    if told:
+        tell_again(batch, flaw, other)
     batch.touch(flaw, moved=False)
     batch.touch(other, moved=False)
     for table in (schema.witnesses, schema.fixes, schema.aliases, schema.claims):
