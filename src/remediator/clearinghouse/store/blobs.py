@@ -77,6 +77,9 @@ def _synced(file: object) -> None:
 
 
 def _settle(temporary: Path, path: Path) -> None:
-    path.parent.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):
+        path.parent.mkdir(mode=0o700)
+        # Its own name too, or a power cut takes the folder with all that is in it.
+        sync_folder(path.parent.parent)
     temporary.replace(path)
     sync_folder(path.parent)
