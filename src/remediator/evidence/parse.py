@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from remediator.errors import EvidenceError
 from remediator.records.record import Record
 
+_MOST_ENTRIES, _DEEPEST = 500_000, 6
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
 
@@ -37,7 +38,16 @@ def record_of(files: Mapping[str, bytes], path: str, kind: type[R]) -> R:
 
 def checked(path: str, make: Callable[[Any], T], value: Any) -> T:
     """Return what `make` makes of a value. Raises EvidenceError naming the file."""
+    if _is_wide(value, _DEEPEST):
+        # Each wrong entry would become an error of its own.
+        raise EvidenceError(f"{path}: an object has more than {_MOST_ENTRIES} entries")
     try:
         return make(value)
     except (ValidationError, RecursionError) as error:
         raise EvidenceError(f"{path}: not as bundles have it") from error
+
+
+def _is_wide(value: Any, deepest: int) -> bool:
+    if isinstance(value, dict):
+        return len(value) > _MOST_ENTRIES or (deepest > 0 and any(_is_wide(each, deepest - 1) for each in value.values()))
+    return isinstance(value, list) and deepest > 0 and any(_is_wide(each, deepest - 1) for each in value)

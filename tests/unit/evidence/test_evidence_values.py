@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 
 import pytest
+from pydantic import ValidationError
 
 from remediator.clearinghouse.client import airgap
 from remediator.errors import EvidenceError
@@ -14,8 +15,11 @@ from remediator.evidence import attest
 from remediator.evidence.container import pack_files, unpack_files
 from remediator.evidence.examine import examine
 from remediator.evidence.keys import TrustedKeys
+from remediator.evidence.parse import record_of
 from remediator.evidence.values import MOST_VALUES, check_values
+from remediator.records.recipe import TestRun
 from remediator.records.record import canonical_json
+from remediator.records.verdict import Verdict
 
 BOMB = b"[" + b"[]," * (MOST_VALUES + 10) + b"1]"
 
@@ -52,3 +56,11 @@ def test_nothing_makes_looking_slow(text: bytes) -> None:
     with suppress(EvidenceError):
         check_values({"a.json": text}, "it")
     assert time.monotonic() - began < 20
+
+
+def test_a_million_wrong_entries_are_one_error() -> None:
+    with pytest.raises(ValidationError) as refused:
+        Verdict.model_validate({"patch_id": "p", "finding_id": "f", "outcome": "verified", "checks": [{}] * 1_000_000})
+    assert refused.value.error_count() < 10
+    with pytest.raises(EvidenceError, match="entries"):
+        record_of({"a.json": canonical_json({"results": {str(number): 1 for number in range(600_000)}})}, "a.json", TestRun)
