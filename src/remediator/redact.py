@@ -40,6 +40,8 @@ class Redactor:
 
 def printable(text: str, *, keep_newlines: bool = False) -> str:
     """Return the text with control, format, bidirectional and undecodable characters shown as escapes."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(_shown(char, keep_newlines) for char in text)
 
 

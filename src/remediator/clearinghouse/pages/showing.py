@@ -66,7 +66,9 @@ def environment(package: str = "remediator.clearinghouse.pages") -> Environment:
 
 def visible(text: str) -> str:
     """Return the text with whatever shows nothing, turns the direction or piles up shown as an escape."""
-    return "".join(_visible(printable(text)))
+    shown = printable(text)
+    # Most texts are so, and a page can have a million characters: nobody else is answered while it is made.
+    return shown if shown.isascii() else "".join(_visible(shown))
 
 
 def _visible(text: str) -> Iterator[str]:
