@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -16,6 +17,8 @@ import pytest
 from remediator.engine import durable as durable_engine
 from remediator.engine.durable import InlineDurable, open_durable
 from remediator.errors import SinkError, SourceError, StateError, StoppedError
+
+_PATIENCE = 120.0
 
 # A run with three steps and a child. Each body leaves a line; `slow` waits for a file, so a test can end the process there.
 PROGRAM = """
@@ -72,7 +75,7 @@ def run(tmp_path: Path):
         return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
 
     def reached(name: str) -> None:
-        end = time.monotonic() + 30
+        end = time.monotonic() + _PATIENCE
         while name not in log.read_text().split():
             assert time.monotonic() < end, f"never reached {name}"
             time.sleep(0.02)
@@ -88,15 +91,15 @@ def test_killed_in_the_middle_a_run_goes_on_where_it_was(run) -> None:
     first.wait()
     gate.touch()
     second = start()
-    assert second.communicate(timeout=30)[0].strip() == "16"
+    assert second.communicate(timeout=_PATIENCE)[0].strip() == "16"
     assert log.read_text().split() == ["first", "child", "slow", "slow", "last"]
 
 
 def test_a_finished_run_is_not_run_again(run) -> None:
     start, _, gate, log = run
     gate.touch()
-    assert start().communicate(timeout=30)[0].strip() == "16"
-    assert start().communicate(timeout=30)[0].strip() == "16"
+    assert start().communicate(timeout=_PATIENCE)[0].strip() == "16"
+    assert start().communicate(timeout=_PATIENCE)[0].strip() == "16"
     assert log.read_text().split() == ["first", "child", "slow", "last"]
 
 
@@ -104,10 +107,10 @@ def test_two_processes_do_not_work_on_one_run(run) -> None:
     start, reached, gate, _ = run
     first = start()
     reached("slow")
-    second = subprocess.run([*first.args], capture_output=True, text=True, timeout=30, check=False)
+    second = subprocess.run([*first.args], capture_output=True, text=True, timeout=_PATIENCE, check=False)
     gate.touch()
     assert second.returncode != 0 and "another process works on the run" in second.stderr
-    assert first.communicate(timeout=30)[0].strip() == "16"
+    assert first.communicate(timeout=_PATIENCE)[0].strip() == "16"
 
 
 async def test_cancelled_a_step_cleans_up_and_is_run_again_on_resume(tmp_path: Path) -> None:
@@ -137,7 +140,7 @@ async def test_cancelled_a_step_cleans_up_and_is_run_again_on_resume(tmp_path: P
         await task
     assert told == ["began", "cleaned"]
     release.set()
-    assert await asyncio.wait_for(attempt(), 20) == {"ok": 1}
+    assert await asyncio.wait_for(attempt(), _PATIENCE) == {"ok": 1}
     assert told == ["began", "cleaned", "began", "cleaned"]
 
 
@@ -154,7 +157,7 @@ async def test_what_a_later_try_can_mend_leaves_the_run_open(tmp_path: Path) -> 
 
     async def attempt() -> object:
         async with open_durable(tmp_path / "r", "r", {"w": workflow}) as durable:
-            return await asyncio.wait_for(durable.run("w", "r", {}), 20)
+            return await asyncio.wait_for(durable.run("w", "r", {}), _PATIENCE)
 
     with pytest.raises(StateError, match="no space left"):
         await attempt()
@@ -177,8 +180,6 @@ async def test_an_error_of_our_own_comes_back_as_itself_after_a_replay(tmp_path:
 
 
 async def test_a_pickle_in_the_database_is_never_read(tmp_path: Path) -> None:
-    import sqlite3
-
     async def workflow(durable, argument):
         async def body():
             return {"ok": 1}
@@ -219,15 +220,20 @@ async def test_the_inline_twin_gives_the_same_errors() -> None:
         await InlineDurable({"w": workflow}).run("w", {})
 
 
+async def released_later(busy: sqlite3.Connection) -> None:
+    await asyncio.sleep(1)
+    busy.close()
+
+
 async def test_asked_to_stop_it_finishes_the_step_under_way_and_no_other(tmp_path: Path) -> None:
     ran: list[str] = []
-    under_way = asyncio.Event()
+    under_way, asked = asyncio.Event(), asyncio.Event()
 
     async def work(durable, argument):
         async def first():
             ran.append("first")
             under_way.set()
-            await asyncio.sleep(0.3)
+            await asked.wait()
             return {"n": 1}
 
         async def second():
@@ -240,8 +246,14 @@ async def test_asked_to_stop_it_finishes_the_step_under_way_and_no_other(tmp_pat
         waiting = asyncio.ensure_future(durable.run("work", "run", {}))
         await under_way.wait()
         durable.drain()
+        asked.set()
+        # A disk on which it takes long to write down that the step is done.
+        busy = sqlite3.connect(tmp_path / "engine.sqlite", isolation_level=None)
+        busy.execute("BEGIN IMMEDIATE")
+        released = asyncio.create_task(released_later(busy))
         with pytest.raises(StoppedError):
             await waiting
+        assert released.done(), "it stopped before the step was written down"
     async with open_durable(tmp_path, "run", {"work": work}) as durable:
         assert await durable.run("work", "run", {}) == {"n": 3}
     assert ran == ["first", "second"]
@@ -249,9 +261,11 @@ async def test_asked_to_stop_it_finishes_the_step_under_way_and_no_other(tmp_pat
 
 def test_a_step_that_cleans_up_for_longer_than_we_wait_does_not_hang_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(durable_engine, "_STOP_SECONDS", 0.1)
+    under_way = asyncio.Event()
 
     async def work(durable, argument):
         async def slow():
+            under_way.set()
             try:
                 await asyncio.sleep(60)
             except asyncio.CancelledError:
@@ -264,12 +278,12 @@ def test_a_step_that_cleans_up_for_longer_than_we_wait_does_not_hang_the_process
     async def main() -> None:
         async with open_durable(tmp_path, "run", {"work": work}) as durable:
             waiting = asyncio.ensure_future(durable.run("work", "run", {}))
-            await asyncio.sleep(1)
+            await under_way.wait()
             waiting.cancel()
 
     ended = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
     ended.start()
-    ended.join(timeout=30)
+    ended.join(timeout=50)
     assert not ended.is_alive()
 
 
@@ -296,7 +310,7 @@ async def test_a_full_disk_halts_the_run_and_once_there_is_room_it_goes_on(small
 
     async def attempt() -> object:
         async with open_durable(small_disk / "run", "run", {"parent": parent, "child": child}) as durable:
-            return await asyncio.wait_for(durable.run("parent", "run", {}), 20)
+            return await asyncio.wait_for(durable.run("parent", "run", {}), _PATIENCE)
 
     with pytest.raises(StateError, match="full") as told:
         await attempt()

@@ -24,7 +24,7 @@ Json = dict[str, Any]
 StepBody = Callable[[], Awaitable[Json]]
 Workflow = Callable[["Durable", Json], Awaitable[Json]]
 
-_CHECKPOINT_SECONDS = 0.5
+_ENDING_SECONDS = 0.5
 _STOP_SECONDS = 60.0
 VERSION = "wf-2"
 """Raised when the order of steps in a workflow changes: a run begun by another version cannot be resumed."""
@@ -70,6 +70,8 @@ class DbosDurable(Durable):
     def __init__(self, workflows: dict[str, Callable[[Json], Coroutine[Any, Any, Json]]]) -> None:
         self._registered = workflows
         self._bodies: set[asyncio.Task[Json]] = set()
+        self._workflows: set[asyncio.Task[Any]] = set()
+        self._unwritten = 0
         self._stopping = self._stopped = self._draining = False
         self._halted: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
 
@@ -77,9 +79,14 @@ class DbosDurable(Durable):
         """Run the body as a checkpointed step."""
         from dbos import DBOS
 
+        began = False
+
         async def run() -> Json:
+            nonlocal began
             if self._draining:
                 await _parked()
+            began = True
+            self._unwritten += 1
             task = asyncio.ensure_future(_sealed(body))
             self._bodies.add(task)
             try:
@@ -94,10 +101,14 @@ class DbosDurable(Durable):
                 await _parked()
             finally:
                 self._bodies.discard(task)
-                self._settle()
             raise AssertionError("a parked step does not come back")
 
-        return _opened(await self._checkpointed(DBOS.run_step_async({"name": name}, run)))
+        try:
+            return _opened(await self._checkpointed(DBOS.run_step_async({"name": name}, run)))
+        finally:
+            if began:
+                self._unwritten -= 1
+                self._settle()
 
     async def child(self, workflow: str, workflow_id: str, argument: Json) -> Json:
         """Run a workflow that is checkpointed by itself, under an id that is the same on every replay."""
@@ -140,12 +151,12 @@ class DbosDurable(Durable):
         self._settle()
 
     def _settle(self) -> None:
-        # What just ended is checkpointed after its body returns; a moment too short costs one step that is run again.
-        if self._draining and not self._bodies:
-            asyncio.get_running_loop().call_later(_CHECKPOINT_SECONDS, self._halt_where_idle)
+        # What began ended only once it is written down, however long that takes. After the last step the run itself has a moment to end.
+        if self._draining and not self._unwritten:
+            asyncio.get_running_loop().call_later(_ENDING_SECONDS, self._halt_where_idle)
 
     def _halt_where_idle(self) -> None:
-        if not self._bodies:
+        if not self._unwritten:
             self._halt(StoppedError("stopped between two steps", hint="go on with --resume"))
 
     def _halt(self, error: RemediatorError) -> None:
@@ -160,8 +171,18 @@ class DbosDurable(Durable):
         if self._bodies:
             await asyncio.wait(tuple(self._bodies), timeout=_STOP_SECONDS)
         self._stopped = True
+        # What is parked belongs to nobody any more: left alone, the garbage collector would end it in the middle of the library's code.
+        for workflow in tuple(self._workflows):
+            workflow.cancel()
+        if self._workflows:
+            await asyncio.wait(tuple(self._workflows), timeout=_STOP_SECONDS)
         if self._halted.done():
             self._halted.exception()
+
+    def _runs(self, workflow: asyncio.Task[Any] | None) -> None:
+        assert workflow is not None
+        self._workflows.add(workflow)
+        workflow.add_done_callback(self._workflows.discard)
 
 
 @contextlib.asynccontextmanager
@@ -192,8 +213,10 @@ async def _destroyed(DBOS: Any) -> None:  # noqa: N803
     loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="remediator"))
 
 
-def _register(DBOS: Any, durable: Durable, name: str, workflow: Workflow) -> Callable[[Json], Coroutine[Any, Any, Json]]:  # noqa: N803
+def _register(DBOS: Any, durable: DbosDurable, name: str, workflow: Workflow) -> Callable[[Json], Coroutine[Any, Any, Json]]:  # noqa: N803
     async def run(argument: Json) -> Json:
+        durable._runs(asyncio.current_task())
+
         async def body() -> Json:
             return await workflow(durable, argument)
 
