@@ -56,11 +56,18 @@ def told(machine: Machine) -> list[tuple[str, str]]:
     return [(each["told"]["event"], each["told"]["fix_id"]) for each in calls(machine)]
 
 
-def until(what: Callable[[], bool], seconds: float = 30) -> None:
+def until(what: Callable[[], bool], seconds: float = 50) -> None:
+    """Wait for what the stream brings; a poll would come after a minute."""
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.05)
+
+
+def gated(machine: Machine) -> tuple[Path, Path]:
+    """Write a program that notes what it is called with and then waits for a file; return both."""
+    gate = machine.folder / "gate"
+    return ticket(machine, f"import time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.02)"), gate
 
 
 class Watching:
@@ -79,7 +86,7 @@ class Watching:
 
     def end(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
         self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=20)
+        out, err = self.process.communicate(timeout=60)
         return self.process.returncode, out, err
 
 
@@ -89,7 +96,6 @@ def test_each_new_patch_is_told_once_also_over_a_restart(hospital: Machine, ch: 
     with Watching(hospital, "--exec", f"{program} --queue change") as first:
         until(lambda: told(hospital) == [("published", before)])
         during = ch.fix("watch-during")
-        # By the stream: a poll would come after a minute.
         until(lambda: len(told(hospital)) == 2)
         code, _, err = first.end(signal.SIGINT)
     assert (code, "stopping" in err, "Traceback" in err) == (0, True, False)
@@ -162,11 +168,12 @@ def test_a_call_that_fails_is_made_again_and_noted_only_when_it_ended_well(hospi
 
 def test_killed_while_the_program_runs_it_is_called_again(hospital: Machine, ch: House) -> None:
     ch.fix("watch-killed")
-    slow = ticket(hospital, "import time; time.sleep(30)")
+    slow, gate = gated(hospital)
     with Watching(hospital, "--exec", str(slow)) as watch:
         until(lambda: len(calls(hospital)) == 1)
         watch.process.kill()
         watch.process.wait()
+        gate.touch()
     assert hospital("pull", "--exec", ticket(hospital)).code == 0
     assert len(calls(hospital)) == 2
     assert calls(hospital)[0]["told"] == calls(hospital)[1]["told"]
@@ -196,10 +203,16 @@ def test_killed_again_and_again_it_tells_of_everything(hospital: Machine, ch: Ho
 def test_a_signal_lets_the_program_that_runs_come_to_its_end(hospital: Machine, ch: House) -> None:
     ch.fix("watch-signal")
     ch.fix("watch-signal-two")
-    program = ticket(hospital, "import time; time.sleep(1.5)")
+    program, gate = gated(hospital)
     with Watching(hospital, "--exec", str(program)) as watch:
         until(lambda: len(calls(hospital)) == 1)
-        assert watch.end(signal.SIGTERM)[0] == 0
+        watch.process.send_signal(signal.SIGTERM)
+        assert watch.process.stderr is not None
+        while "stopping" not in (said := watch.process.stderr.readline()):
+            assert said, "it ended"
+        assert watch.process.poll() is None
+        gate.touch()
+        assert watch.process.wait(60) == 0
     assert len(calls(hospital)) == 1
     quick = ticket(hospital)
     assert hospital("pull", "--exec", quick).code == 0
@@ -208,11 +221,12 @@ def test_a_signal_lets_the_program_that_runs_come_to_its_end(hospital: Machine, 
 
 def test_two_at_once_do_not_call_twice(hospital: Machine, ch: House) -> None:
     ch.fix("watch-twice")
-    slow = ticket(hospital, "import time; time.sleep(1)")
+    slow, gate = gated(hospital)
     with Watching(hospital, "--exec", str(slow)) as watch:
         until(lambda: len(calls(hospital)) == 1)
         done = hospital("pull", "--exec", slow)
         assert (done.code, "another process calls a program" in done.err, "hint: " in done.err) == (2, True, True)
+        gate.touch()
         assert watch.end()[0] == 0
     assert len(calls(hospital)) == 1
 
@@ -260,7 +274,7 @@ def test_what_asking_later_cannot_mend_ends_it_with_its_exit_code(hospital: Mach
     with ch.behind(lie) as url:
         subscribed(hospital, ch, url)
         with Watching(hospital) as watch:
-            _, err = watch.process.communicate(timeout=20)
+            _, err = watch.process.communicate(timeout=60)
     assert (watch.process.returncode, "not as the ledger recorded it" in err) == (8, True)
     subscribed(hospital, ch)
 

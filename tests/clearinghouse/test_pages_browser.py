@@ -24,6 +24,7 @@ from remediator.clearinghouse.wire.terms import Scope, Tier
 from remediator.testing.clearinghouse import Clock, party
 
 from .pages_kit import EVIL, PATHS, Told, evil_records, served
+from .waiting import PATIENCE
 
 pytestmark = pytest.mark.browser
 AXE = Path(__file__).parents[2] / ".test-tools" / "axe.min.js"
@@ -53,7 +54,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             told = await evil_records(store, one)
 
             def link() -> str:
-                return asyncio.run_coroutine_threadsafe(store.login_link(one.id, "Ada"), loop).result(10)
+                return asyncio.run_coroutine_threadsafe(store.login_link(one.id, "Ada"), loop).result(60)
 
             async with served(store, requests_burst=5000, address_requests_burst=5000) as url, undefended() as weak:
                 ready.set_result(House(url, weak, told, link))
@@ -107,7 +108,8 @@ def chromium() -> Iterator[webdriver.Chrome]:
         options.add_argument(each)
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
-    driver.set_page_load_timeout(30)
+    driver.set_page_load_timeout(120)
+    driver.set_script_timeout(120)
     yield driver
     driver.quit()
 
@@ -130,7 +132,7 @@ def login(driver: webdriver.Chrome, house: House) -> None:
     driver.get(house.url + "/login")
     driver.find_element(By.ID, "token").send_keys(house.told.admin)
     driver.find_element(By.TAG_NAME, "button").click()
-    WebDriverWait(driver, 30).until(lambda each: each.title.startswith("Queue"))
+    WebDriverWait(driver, PATIENCE).until(lambda each: each.title.startswith("Queue"))
 
 
 def violations(driver: webdriver.Chrome) -> list[str]:
@@ -180,7 +182,7 @@ def test_axe_finds_nothing_before_the_login(look: str, chromium: webdriver.Chrom
         assert violations(chromium) == []
     chromium.get(house.url + "/login")
     chromium.find_element(By.ID, "token").send_keys("rch_wrong", Keys.ENTER)
-    WebDriverWait(chromium, 30).until(lambda each: each.find_elements(By.CSS_SELECTOR, "[role=alert]"))
+    WebDriverWait(chromium, PATIENCE).until(lambda each: each.find_elements(By.CSS_SELECTOR, "[role=alert]"))
     assert violations(chromium) == []
 
 
@@ -188,7 +190,7 @@ def test_axe_finds_nothing_where_a_secret_is_shown(browser: webdriver.Chrome, ho
     for path, field, ends in (("/tokens", "label", "secret"), ("/organisations", "person", "link")):
         browser.get(house.url + path)
         browser.find_element(By.ID, field).send_keys("for a test", Keys.ENTER)
-        WebDriverWait(browser, 30).until(lambda each, ends=ends: each.find_elements(By.ID, ends))
+        WebDriverWait(browser, PATIENCE).until(lambda each, ends=ends: each.find_elements(By.ID, ends))
         assert violations(browser) == []
 
 
@@ -264,9 +266,9 @@ def test_a_keyboard_without_scripts_is_enough(chromium: webdriver.Chrome, house:
     try:
         chromium.get(house.url + "/login")
         press(chromium, Keys.TAB, Keys.TAB, Keys.TAB, house.told.admin, Keys.TAB, Keys.ENTER)
-        WebDriverWait(chromium, 30).until(lambda each: each.title.startswith("Queue"))
+        WebDriverWait(chromium, PATIENCE).until(lambda each: each.title.startswith("Queue"))
         press(chromium, Keys.TAB, Keys.ENTER)
-        assert chromium.current_url.endswith("#main")
+        WebDriverWait(chromium, PATIENCE).until(lambda each: each.current_url.endswith("#main"))
         seen = walk(chromium)
         assert any(each.startswith(f"{house.url}/flaws/") for each in seen)
         chromium.get(house.url + "/tokens")
@@ -304,7 +306,7 @@ def test_a_link_logs_in_once(chromium: webdriver.Chrome, house: House) -> None:
     for expected in ("Queue", "Log in"):
         chromium.get(f"{house.url}/login/{link}")
         chromium.find_element(By.CSS_SELECTOR, "main button").click()
-        WebDriverWait(chromium, 30).until(lambda each, expected=expected: each.title.startswith(f"{expected} ·"))
+        WebDriverWait(chromium, PATIENCE).until(lambda each, expected=expected: each.title.startswith(f"{expected} ·"))
         chromium.delete_all_cookies()
 
 
@@ -314,7 +316,7 @@ def test_another_sites_page_cannot_send_a_form(browser: webdriver.Chrome, house:
     before = organisations(browser, house)
     browser.get(house.weak)
     browser.execute_script("document.body.innerHTML = arguments[0]; document.forms[0].submit()", form)
-    WebDriverWait(browser, 30).until(lambda each: house.url in each.current_url)
+    WebDriverWait(browser, PATIENCE).until(lambda each: house.url in each.current_url)
     assert organisations(browser, house) == before
 
 

@@ -34,6 +34,8 @@ from remediator.evidence.keys import PublicKey, SigningKey
 from remediator.records.record import canonical_json, digest_of
 from remediator.testing.clearinghouse import FLAW, Clock, Party
 
+from .waiting import PATIENCE, until
+
 Joins = Callable[..., Awaitable[Party]]
 PATCH = "--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-yaml.load(x)\n+yaml.safe_load(x)\n"
 SECRET_WORDS = ("pyanyapi", "CVE-2017-16616", "yaml.load")
@@ -427,7 +429,7 @@ async def test_a_stream_neither_tells_nor_looks_again_and_again_where_something_
     assert len(asked) <= 2, "woken once, and not kept awake by a line that it may not see"
     await submitted(wire, team, "s-2", tlp=Tlp.clear)
     await verified(store)
-    assert b"event: published" in await asyncio.wait_for(stream.content.readuntil(b"\n\n"), 5)
+    assert b"event: published" in await asyncio.wait_for(stream.content.readuntil(b"\n\n"), PATIENCE)
     stream.close()
 
 
@@ -461,7 +463,7 @@ async def test_an_embargo_holds_at_every_exit_until_the_clock_ends_it(wire: Wire
     await store.tick()
     lines = b""
     while b"data: " not in lines:
-        lines = await asyncio.wait_for(stream.content.readline(), 5)
+        lines = await asyncio.wait_for(stream.content.readline(), PATIENCE)
     assert json.loads(lines.removeprefix(b"data: "))["fix_id"] == fix_id
     stream.close()
     assert Flaw.model_validate((await wire.get("/v1/flaws", other)).json["items"][0]).lifted_at is not None
@@ -490,14 +492,17 @@ async def test_a_blob_is_what_its_name_says_or_is_not_there(wire: Wire, store: S
     wrong = await wire.send("PUT", f"/v1/blobs/{digest_of(b'other')}", team, data)
     assert (wrong.status, wrong.code) == (400, "blob-mismatch")
 
+    def files() -> list[Path]:
+        return [each for each in store.blobs.path(digest_of(data)).parent.parent.rglob("*") if each.is_file()]
+
     async def broken() -> AsyncIterator[bytes]:
         yield data[:50_000]
+        await until(files)
         raise OSError("the line is cut")
 
     with pytest.raises((aiohttp.ClientError, OSError)):
         await wire.send("PUT", f"/v1/blobs/{digest_of(data)}", team, broken())
-    await asyncio.sleep(0.3)
-    assert not [each for each in store.blobs.path(digest_of(data)).parent.parent.rglob("*") if each.is_file()]
+    await until(lambda: not files())
     assert (await wire.post(team, Verb.submit_fix, team.sealed(Verb.submit_fix, fix_body(data)))).code == "blob-missing"
     for status in (201, 200):
         assert (await wire.send("PUT", f"/v1/blobs/{digest_of(data)}", team, data)).status == status
@@ -536,7 +541,8 @@ async def test_a_crowd_of_idle_connections_leaves_the_server_answering(store: St
     async with serving(make_app(store, config)) as url, aiohttp.ClientSession() as http:
         port = URL(url).port
         crowd = [await asyncio.open_connection("127.0.0.1", port) for _ in range(900)]
-        async with asyncio.timeout(2):
+        # Sooner than the idle would be closed by themselves.
+        async with asyncio.timeout(9):
             assert (await http.get(f"{url}/readyz")).status == 200
         for _, writer in crowd:
             writer.close()

@@ -25,6 +25,8 @@ from remediator.clearinghouse.wire.terms import Scope, Tier
 from remediator.testing.clearinghouse import FLAW, Clock, Party, party
 from remediator.testing.clearinghouse_process import ServerProcess
 
+from .waiting import PATIENCE, until
+
 # Ten thousand need a machine that has as many files. Those that come again and again are tried with REMEDIATOR_TEST_ALL=1.
 ALL = os.environ.get("REMEDIATOR_TEST_ALL") == "1"
 WHOLE = pytest.mark.skipif(not ALL, reason="the worse half of ten thousand, some ten seconds: REMEDIATOR_TEST_ALL=1")
@@ -95,10 +97,20 @@ async def honest(url: str, pid: int, member: Party, count: int) -> Answered:
         ):
             assert answer.status == 201, await answer.text()
         seconds.append(time.monotonic() - begun)
+    return Answered(seconds, await connections(url), resident(pid))
+
+
+async def connections(url: str) -> int:
+    """How many the server says that it holds; its number is up to a second old."""
     async with aiohttp.ClientSession() as http, http.get(f"{url}/metrics") as answer:
         found = re.search(r"^clearinghouse_connections (\d+)", await answer.text(), re.MULTILINE)
     assert found
-    return Answered(seconds, int(found[1]), resident(pid))
+    return int(found[1])
+
+
+def bearable(before: Answered) -> float:
+    """How long an answer may take, in seconds: on a machine that has other work too, all of them take longer, also without a crowd."""
+    return max(5.0, 30 * before.slowest)
 
 
 async def member_of(data: Path) -> Party:
@@ -106,40 +118,42 @@ async def member_of(data: Path) -> Party:
         return await party(store, Clock(), "Honest", Tier.operator, (Scope.submit, Scope.pull))
 
 
-async def until(seen: Callable[[], int], wanted: int, seconds: float) -> None:
+async def counted(url: str, least: int, most: int, seconds: float = PATIENCE) -> None:
+    """Wait until the server says that it holds about so many."""
     async with asyncio.timeout(seconds):
-        while seen() < wanted:
+        while not least <= await connections(url) <= most:
             await asyncio.sleep(0.2)
 
 
 async def test_a_crowd_beyond_all_places_keeps_nobody_out(tmp_path: Path) -> None:
     member = await member_of(tmp_path / "data")
-    async with ServerProcess.running(tmp_path / "data", connections=200, **OFTEN) as server, crowd(server.url, 800):
-        await asyncio.sleep(2)
-        found = await honest(server.url, server.pid, member, 8)
+    async with ServerProcess.running(tmp_path / "data", connections=200, **OFTEN) as server:
+        before = await honest(server.url, server.pid, member, 8)
+        async with crowd(server.url, 800):
+            await counted(server.url, 150, 200)
+            found = await honest(server.url, server.pid, member, 8)
     assert found.connections <= 200
-    assert found.slowest < 5
+    assert found.slowest < bearable(before)
 
 
 async def test_ten_thousand_are_held_and_an_honest_client_is_answered(tmp_path: Path) -> None:
     member = await member_of(tmp_path / "data")
-    async with ServerProcess.running(tmp_path / "data", header_seconds=120.0, **OFTEN) as server:
+    async with ServerProcess.running(tmp_path / "data", header_seconds=3600.0, **OFTEN) as server:
         before = await honest(server.url, server.pid, member, 50)
         async with crowd(server.url, 10_000) as held:
-            await until(held, 10_000, 60)
-            # The server's own number is a second old.
-            await asyncio.sleep(2)
+            await until(lambda: held() == 10_000, 300)
+            await counted(server.url, 10_000, 11_000)
             found = await honest(server.url, server.pid, member, 60)
             print(
                 f"before {before.slowest:.3f} s, {before.resident >> 20} MB; with {found.connections}: "
                 f"median {sorted(found.seconds)[30]:.3f} s, slowest {found.slowest:.3f} s, {found.resident >> 20} MB"
             )
             assert found.connections >= 10_000 and held() == 10_000
-        assert found.slowest < 5
+        assert found.slowest < bearable(before)
         # Some 30 KB for each connection.
         assert found.resident - before.resident < 400 * 1024 * 1024
-        await asyncio.sleep(3)
-        assert (await honest(server.url, server.pid, member, 1)).connections < 10
+        await counted(server.url, 0, 9)
+        await honest(server.url, server.pid, member, 1)
 
 
 @WHOLE
@@ -148,7 +162,7 @@ async def test_ten_thousand_before_a_server_with_fewer_places(tmp_path: Path) ->
     async with ServerProcess.running(tmp_path / "data", connections=4000, **OFTEN) as server:
         before = await honest(server.url, server.pid, member, 50)
         async with crowd(server.url, 10_000):
-            await asyncio.sleep(5)
+            await counted(server.url, 3500, 4000)
             found = await honest(server.url, server.pid, member, 20)
             print(
                 f"with {found.connections} of 10000: median {sorted(found.seconds)[10]:.3f} s, slowest {found.slowest:.3f} s, "
@@ -172,7 +186,7 @@ async def test_a_connection_that_cannot_be_taken_in_ends_no_listening(store: Sto
 
     monkeypatch.setattr(Acceptor, "_come", broken_once)
     async with serving(make_app(store, ServerConfig(tick_seconds=0))) as url, aiohttp.ClientSession() as http:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             # The client itself may try again where a connection was closed before it was answered.
             with suppress(aiohttp.ClientError):
                 await http.get(f"{url}/healthz")

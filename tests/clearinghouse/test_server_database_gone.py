@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from remediator.clearinghouse.server import public
 from remediator.clearinghouse.server.app import make_app, serving
 from remediator.clearinghouse.store import Store
 from remediator.clearinghouse.wire.answers import Validation
@@ -18,6 +19,8 @@ from remediator.clearinghouse.wire.terms import FixState, Scope, Tier, Verb
 from remediator.testing.clearinghouse import FLAW, Clock, Party
 from remediator.testing.clearinghouse_process import UNHINDERED
 from remediator.testing.postgres import Postgres
+
+from .waiting import until
 
 Joins = Callable[..., Awaitable[Party]]
 WORKERS = 6
@@ -98,12 +101,6 @@ class Reader:
                 await asyncio.sleep(0.1)
 
 
-async def until(true: Callable[[], bool], seconds: float = 20) -> None:
-    async with asyncio.timeout(seconds):
-        while not true():
-            await asyncio.sleep(0.02)
-
-
 async def test_a_database_that_goes_and_comes_back_loses_and_doubles_nothing(
     url: str, store: Store, joins: Joins, clock: Clock, postgres: Postgres
 ) -> None:
@@ -117,8 +114,10 @@ async def test_a_database_that_goes_and_comes_back_loses_and_doubles_nothing(
             while True:
                 begun = time.monotonic()
                 status = (await http.get(f"{url}/readyz")).status
-                assert time.monotonic() - begun < 5
-                if status != ready[-1]:
+                took = time.monotonic() - begun
+                assert took < 15
+                # A database that is gone says so at once: what took all the time that it may is of a machine that is busy.
+                if status != ready[-1] and (status == 200 or took < public.READY_SECONDS):
                     ready.append(status)
                 assert (await http.get(f"{url}/healthz")).status == 200
                 await asyncio.sleep(0.05)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pwd
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from remediator.testing.clearinghouse import FLAW, Clock, Party, party
 from remediator.testing.postgres import Postgres
 
 from .full_disks import Disk, disk
+from .waiting import PATIENCE
 
 MEGABYTE = 1024 * 1024
 
@@ -173,10 +175,9 @@ async def test_a_full_disk_under_postgresql(tmp_path: Path) -> None:
 
 async def again_ready(found: Online, cluster: Postgres) -> None:
     """PostgreSQL goes down by itself where its log cannot be written (its own rule): then whoever keeps it starts it again."""
-    if not cluster.is_running():
-        cluster.start()
-    import asyncio
-
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while (await found.statuses("/readyz")) != [200]:
+            # It may be on its way down still when it is looked at first.
+            if not cluster.is_running():
+                cluster.start()
             await asyncio.sleep(0.2)

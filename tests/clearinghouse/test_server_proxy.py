@@ -17,6 +17,7 @@ from remediator.clearinghouse.server.config import ServerConfig
 from remediator.clearinghouse.store import Store
 
 from .commands_kit import assert_told, program
+from .waiting import until
 
 PROXY = frozenset(("127.0.0.1",))
 
@@ -73,8 +74,7 @@ async def test_all_clients_of_a_proxy_come_from_one_address_and_have_their_place
     for trusted, held in ((PROXY, 12), (frozenset(), 5)):
         async with running(store, trusted_proxies=trusted, connections_per_address=5) as (url, app):
             opened = [await asyncio.open_connection("127.0.0.1", int(url.rsplit(":", 1)[1])) for _ in range(12)]
-            await asyncio.sleep(0.2)
-            assert app[GUARD].held == held
+            await until(lambda app=app, held=held: (app[GUARD].held, app[GUARD].reaped) == (held, 12 - held))
             for _, writer in opened:
                 writer.close()
 

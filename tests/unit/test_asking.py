@@ -112,16 +112,17 @@ async def test_a_cap_is_never_crossed_however_answers_are_priced(tmp_path: Path)
 
 
 async def test_questions_under_way_count_at_the_most_that_they_can_cost(tmp_path: Path) -> None:
-    going = asyncio.Event()
+    begun, going = asyncio.Event(), asyncio.Event()
 
     class Slow(Paid):
         async def complete(self, prompt: Prompt) -> Reply:
+            begun.set()
             await going.wait()
             return reply("late", "0.0001")
 
     bench = Bench(tmp_path, Slow(), run_usd="0.005")
     first = asyncio.ensure_future(bench.asker().llm("default").complete(prompt(max_tokens=1000)))
-    await asyncio.sleep(0.1)
+    await begun.wait()
     with pytest.raises(BudgetError):
         await bench.asker(case="fx-2").llm("default").complete(prompt(max_tokens=1000))
     going.set()

@@ -63,7 +63,7 @@ class App:
             if MODE == "patient":
                 await self.ending.wait()
             elif MODE == "slow":
-                await asyncio.sleep(60)
+                await asyncio.sleep(600)
         finally:
             (STATE / "cleaned").touch()
         return RunReport(run_id="run-1", target="t", scan=ScanReport(tree="t"), cases=self.journal.cases(), interrupted=MODE == "patient")
@@ -111,7 +111,7 @@ class Screen:
         os.close(slave)
         self.shown = b""
 
-    def until(self, text: bytes, seconds: float = 30) -> None:
+    def until(self, text: bytes, seconds: float = 120) -> None:
         end = time.monotonic() + seconds
         while text not in self.shown and time.monotonic() < end and self._read():
             pass
@@ -127,7 +127,7 @@ class Screen:
         self.shown += data
         return bool(data)
 
-    def end(self, seconds: float = 30) -> int:
+    def end(self, seconds: float = 120) -> int:
         end = time.monotonic() + seconds
         while self._read() and time.monotonic() < end:
             pass

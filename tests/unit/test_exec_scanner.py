@@ -99,12 +99,14 @@ async def test_only_the_named_paths_are_shown(tmp_path: Path) -> None:
     ],
 )
 async def test_program_that_gives_no_sarif_is_an_error_and_never_clean(tmp_path: Path, script: str, word: str) -> None:
-    scanner = ExecScanner(argv=(program(tmp_path, script),), timeout_seconds=2, output_bytes=1_000_000)
+    # The others need their time on a busy machine, and take no more of it than that.
+    seconds = 2 if word == "did not end" else 60
+    scanner = ExecScanner(argv=(program(tmp_path, script),), timeout_seconds=seconds, output_bytes=1_000_000)
     started = time.monotonic()
     with pytest.raises(ScanError) as caught:
         await scan(scanner, {"a.py": "x\n"}, tmp_path)
     assert word in caught.value.message
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 40
 
 
 async def test_missing_program_is_told(tmp_path: Path) -> None:
@@ -143,7 +145,7 @@ async def test_what_the_program_left_in_the_background_is_ended(tmp_path: Path) 
 async def test_cancelling_ends_the_program(tmp_path: Path) -> None:
     path = program(tmp_path, f"echo $$ > {tmp_path}/pid\nsleep 300")
     running = asyncio.create_task(run_program([path], cwd=tmp_path, env=closed_environment(tmp_path, Path(path)), limits=ProgramLimits()))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
             await asyncio.sleep(0.05)
     running.cancel()
@@ -153,7 +155,7 @@ async def test_cancelling_ends_the_program(tmp_path: Path) -> None:
 
 
 async def _gone(pid: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while _alive(pid):
             await asyncio.sleep(0.05)
 

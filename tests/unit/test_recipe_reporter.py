@@ -353,14 +353,14 @@ async def test_a_child_left_behind_does_not_hold_the_run_open(project: Project) 
                             try: pipe = stat.S_ISFIFO(os.fstat(fd).st_mode)
                             except OSError: continue
                             if pipe: os.close(fd)
-                        time.sleep(20)
+                        time.sleep(100)
                         os._exit(0)
                 """
         },
-        seconds=15.0,
+        seconds=90.0,
     )
     assert run.complete, run.problems
-    assert run.seconds < 12
+    assert run.seconds < 80
 
 
 async def test_changed_lines_that_run_are_told_and_others_are_not(project: Project) -> None:
@@ -491,13 +491,19 @@ async def test_a_stranger_without_the_nonce_is_turned_away_and_told(project: Pro
     project.write({"test_a.py": "def test_a(): pass"})
     sandbox = LocalSandbox()
     with tempfile.TemporaryDirectory() as above:
-        listening = {"folder": f"{above}/x", "socket": "s", "nonce": "right", "connect_seconds": 5.0}
+        listening = {"folder": f"{above}/x", "socket": "s", "nonce": "right", "connect_seconds": 60.0}
         script = f"""
 import socket, time
+def connected():
+    while True:
+        found = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            found.connect("{above}/x/s")
+            return found
+        except OSError:
+            time.sleep(0.02)  # it does not listen yet
 for nonce in ("wrong", "right"):
-    time.sleep(1.0)
-    found = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    found.connect("{above}/x/s")
+    found = connected()
     found.send(('["hello", "%s"]' % nonce).encode())
 found.send(b'["finish", 0, 1]')
 """

@@ -27,7 +27,7 @@ import concurrent.futures, json, sys, urllib.request
 def ask(number):
     body = str(number).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{sys.argv[1]}/v1/messages", data=body)
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         return number, answer.read().decode()
 with concurrent.futures.ThreadPoolExecutor(12) as pool:
     print(json.dumps(list(pool.map(ask, range(60)))))
@@ -132,7 +132,7 @@ async def test_what_ends_the_relay_is_told_as_itself(error: Exception) -> None:
     task = await _serving(relay)
     asking = asyncio.create_task(sandbox.exec([sys.executable, "-c", _ASKS_AND_WAITS, f"http://127.0.0.1:{relay.port}"]))
     with pytest.raises(type(error)) as raised:
-        await asyncio.wait_for(task, 30)
+        await asyncio.wait_for(task, 50)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
     assert raised.value is error
@@ -157,7 +157,7 @@ async def test_a_refused_key_ends_the_agent_and_the_run(tmp_path: Path) -> None:
     began = time.monotonic()
     with pytest.raises(LlmAuthError, match="the key is refused"):
         await _worked(tmp_path, LlmAuthError("the key is refused"))
-    assert time.monotonic() - began < 30, "the agent waits a minute; nobody may wait for it"
+    assert time.monotonic() - began < 45, "the agent waits a minute; nobody may wait for it"
 
 
 async def test_used_up_money_ends_the_agent_as_what_it_is(tmp_path: Path) -> None:

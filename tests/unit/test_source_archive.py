@@ -195,7 +195,7 @@ def test_bombs_are_refused_quickly(make: Callable[[], io.BytesIO]) -> None:
     name = "p.tar.xz" if file.getvalue().startswith(b"\xfd7z") else "p.tar.gz"
     with pytest.raises(SourceError):
         unpacked(file, name)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
 
 
 def test_bomb_of_many_members_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

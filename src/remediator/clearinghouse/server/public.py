@@ -26,7 +26,7 @@ from remediator.clearinghouse.wire.terms import (
 )
 from remediator.records.record import canonical_json
 
-_READY_SECONDS = 2.0
+READY_SECONDS = 2.0
 _LOOPBACK = frozenset(("127.0.0.1", "::1"))
 
 
@@ -86,7 +86,7 @@ async def ready(request: web.Request, desk: Desk) -> web.Response:
     if desk.stopping.is_set():
         raise RefusedError(Problem.unavailable, "the server is going down")
     try:
-        async with asyncio.timeout(_READY_SECONDS):
+        async with asyncio.timeout(READY_SECONDS):
             await desk.store.ready()
     except TimeoutError as error:
         raise RefusedError(Problem.unavailable, "the database does not answer") from error
