@@ -60,7 +60,7 @@ def program(folder: Path, *words: str, **more: str) -> Done:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     return Done(done.returncode, done.stdout, done.stderr)
@@ -80,7 +80,7 @@ def serving(folder: Path, *options: str, data: str = "ch", listen: str = "127.0.
     yield Served(folder, found[1], found[2], process)
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
     process.communicate()
 
 

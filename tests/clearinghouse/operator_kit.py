@@ -205,7 +205,7 @@ class Machine:
         """Run it as a program of its own."""
         done = subprocess.run(
             [PROGRAM, *map(str, words)],
-            cwd=self.folder, env=self.environment(**more), input=stdin, capture_output=True, text=True, timeout=60, check=False,
+            cwd=self.folder, env=self.environment(**more), input=stdin, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         return Done(done.returncode, done.stdout, done.stderr)
 

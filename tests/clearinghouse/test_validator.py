@@ -249,7 +249,7 @@ async def test_a_bundle_that_is_not_whole_is_refused_before_anything_runs(
     fix = await validated(store, submitter, await submit(submitter, bundle.body, evil), sandbox)
     assert (fix.state, fix.validation and fix.validation.reason) == (FixState.rejected, "bundle-refused")
     assert sandbox.replays == 0
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 120
     await nothing_is_let_out(store, joins)
 
 
@@ -693,7 +693,7 @@ async def test_the_job_of_a_worker_that_was_killed_is_done_by_another(database_u
         program = worker(database_url, tmp_path / "data", seconds=60)
         doomed = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
         assert doomed.stdout is not None
-        assert await asyncio.wait_for(doomed.stdout.readline(), 60) == b"replaying\n"
+        assert await asyncio.wait_for(doomed.stdout.readline(), 180) == b"replaying\n"
         assert (await store.fix(submitter.caller, fix_id)).state is FixState.validating
         doomed.send_signal(signal.SIGKILL)
         await doomed.wait()
@@ -714,7 +714,7 @@ async def test_workers_killed_at_any_moment_lose_nothing_and_double_nothing(data
         for _ in range(5):
             doomed = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
             assert doomed.stdout is not None
-            await asyncio.wait_for(doomed.stdout.readline(), 60)
+            await asyncio.wait_for(doomed.stdout.readline(), 180)
             await asyncio.sleep(int.from_bytes(os.urandom(2)) / 65_536 * 0.3)
             if doomed.returncode is None:
                 doomed.send_signal(signal.SIGKILL)

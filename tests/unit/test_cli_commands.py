@@ -641,7 +641,7 @@ def test_talk_that_nobody_listens_to_changes_nothing(mode, closed, code, out):
     reader, writer = os.pipe()
     os.close(reader)
     streams = {"stdout": subprocess.PIPE, closed: writer}
-    found = subprocess.run([sys.executable, "-c", PIPED, mode], text=True, timeout=60, check=False, **streams)
+    found = subprocess.run([sys.executable, "-c", PIPED, mode], text=True, timeout=300, check=False, **streams)
     os.close(writer)
     assert (found.returncode, found.stdout) == (code, out)
 
@@ -649,7 +649,9 @@ def test_talk_that_nobody_listens_to_changes_nothing(mode, closed, code, out):
 def test_data_that_nobody_reads_is_a_broken_pipe_and_not_findings():
     reader, writer = os.pipe()
     os.close(reader)
-    found = subprocess.run([sys.executable, "-c", PIPED, "data"], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    found = subprocess.run(
+        [sys.executable, "-c", PIPED, "data"], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=300, check=False
+    )
     os.close(writer)
     assert "BrokenPipeError" in found.stderr
 

@@ -21,7 +21,7 @@ from remediator.clearinghouse.server.settled import settle
 from remediator.clearinghouse.store import Store
 from remediator.errors import StateError
 
-_START_SECONDS = 60.0
+_START_SECONDS = 180.0
 UNHINDERED = ServerConfig(
     requests_per_second=1e6,
     requests_burst=1_000_000,
