@@ -15,7 +15,7 @@
     │   └── SandboxLostError        the engine or the container went away in the middle (transient)
     ├── RecipeError                 no way was found to build or test the project
     ├── EvidenceError               a bundle is damaged, tampered with or unsigned               exit 8
-    ├── SinkError                   a submission could not be handed over (transient)
+    ├── SinkError                   a submission could not be handed over, or nobody answers (transient)  exit 3
     ├── LlmError                    a model could not be asked, or its answer is of no use            exit 3
     │   ├── LlmAuthError            the key is missing, refused, or out of money                 exit 4
     │   ├── LlmTooLongError         the question is longer than the model takes
@@ -117,8 +117,9 @@ class EvidenceError(RemediatorError):
 
 
 class SinkError(RemediatorError):
-    """A submission could not be handed over; it is kept and tried again."""
+    """A submission could not be handed over, or a clearinghouse not be asked; it is kept and tried again."""
 
+    exit_code = 3
     transient = True
 
 

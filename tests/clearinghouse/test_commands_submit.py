@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,9 @@ def bundle(folder: Path, version: str) -> str:
     return str(path)
 
 
-def put(folder: Path, verb: Verb, body: dict[str, Any], subject: str) -> None:
+def put(folder: Path, verb: Verb, body: dict[str, Any], subject: str, embargo_until: datetime | None = None) -> None:
     outbox = Outbox(folder / "state")
-    outbox.put("ours", verb, body, key=idempotency_key(subject), subject=subject)
+    outbox.put("ours", verb, body, key=idempotency_key(subject), subject=subject, embargo_until=embargo_until)
     outbox.close()
 
 
@@ -196,6 +197,18 @@ def test_a_token_that_is_refused_is_exit_code_4_and_loses_nothing(run: Run, fold
         (("lease", "release", "lease-1", "--fencing", "one"), "one"),
         (("lease", "list", "--at", "theirs"), "theirs"),
         (("lease", "list", "--offline"), "offline"),
+        (("opt-out", "."), "https://HOST/PATH"),
+        (("opt-out", "pkg:pypi/a"), "--contact"),
+        (("opt-out", "--withdraw"), "no project"),
+        (("opt-out", "pkg:pypi/a", "--withdraw", "--days", "3"), "contradict"),
+        (("opt-out", "--json", "duplicate"), "duplicate"),
+        (("opt-out", "pkg:pypi/a", "--contact", "a", "--json", "contact"), "contact"),
+        (("opt-out", "--to", "theirs"), "theirs"),
+        (("lift",), "FLAW"),
+        (("lift", "CVE-2026-0001"), "CVE-2026-0001"),
+        (("lift", "flaw-" + "0" * 24, "--offline"), "offline"),
+        (("lift", "flaw-" + "0" * 24), "not-found"),
+        (("lift", "fix-" + "0" * 24), "not-found"),
     ],
 )
 def test_bad_input_is_told(run: Run, words: tuple[str, ...], said: str) -> None:
@@ -224,10 +237,47 @@ def test_a_lease_is_taken_renewed_listed_and_released(run: Run, served: tuple[Se
     assert "no lease holds" in run("lease", "list", "--project", "pkg:pypi/shop").err
 
 
-def test_a_project_that_opted_out_is_not_leased(run: Run, folder: Path) -> None:
-    put(folder, Verb.opt_out, {"project": "pkg:pypi/quiet", "contact": "me@quiet.example"}, "quiet")
-    assert run("submit").code == 0
+def test_a_project_that_opted_out_is_not_leased_until_that_is_withdrawn(run: Run, served: tuple[Served, dict[str, str]]) -> None:
+    assert "nobody opted out" in run("opt-out").err
+    said = run("opt-out", "pkg:PyPI/Quiet", "--contact", "me@quiet.example", "--reason", "no time", "--days", "3")
+    assert (said.code, said.out) == (0, "pkg:pypi/quiet  opted-out\n")
     assert_told(run("lease", "take", "pkg:pypi/quiet"), 7, "opted-out", "me@quiet.example")
+    (row,) = json.loads(run("opt-out", "--json").out)
+    assert (row["project"], row["contact"], row["reason"], row["until"] is None) == ("pkg:pypi/quiet", "me@quiet.example", "no time", False)
+    listed = run("opt-out").out
+    assert "pkg:pypi/quiet  until 20" in listed and "me@quiet.example  no time" in listed
+    other = program(settled(served, "TWO"), "opt-out", "pkg:pypi/quiet", "--withdraw", TWO=served[1]["TWO"])
+    assert_told(other, 4, "another organisation spoke", "operator")
+    withdrawn = json.loads(run("opt-out", "pkg:pypi/quiet", "--withdraw", "--json", "state,duplicate").out)
+    assert withdrawn == {"state": "withdrawn", "duplicate": False}
+    assert run("lease", "take", "pkg:pypi/quiet").code == 0
+    again = run("opt-out", "pkg:pypi/quiet", "--withdraw")
+    assert again.code == 0 and "there was none" in again.err
+
+
+def test_an_embargo_ends_once_all_agreed_who_asked_for_one(run: Run, folder: Path, served: tuple[Served, dict[str, str]]) -> None:
+    body = {"flaw": {"project": "pkg:pypi/kept", "title": "t", "aliases": ["CVE-2026-7777"]}, "scanner": "s"}
+    until = datetime.now(UTC) + timedelta(days=9)
+    other, token = settled(served, "TWO"), {"TWO": served[1]["TWO"]}
+    for place in (folder, other):
+        put(place, Verb.submit_finding, body, "kept", until)
+    (mine,) = json.loads(run("submit", "--json", "id").out)
+    (theirs,) = json.loads(program(other, "submit", "--json", "id", **token).out)
+    agreed = run("lift", mine["id"], "--reason", "patched")
+    assert (agreed.code, agreed.out.split()[1]) == (0, "agreed") and "once everybody did" in agreed.err
+    again = run("lift", mine["id"])
+    assert again.code == 0 and "agreed already" in again.out
+    flaw = agreed.out.split()[0]
+    lifted = program(other, "lift", flaw, "--json", **token)
+    assert (lifted.code, json.loads(lifted.out)["state"]) == (0, "lifted"), lifted
+    assert "lifted already" in program(other, "lift", theirs["id"], **token).out
+
+
+def test_nobody_there_is_exit_code_3_for_whatever_is_asked(run: Run, served: tuple[Served, dict[str, str]], who: str) -> None:
+    settled(served, who, url="http://127.0.0.1:9")
+    for words in (("lease", "list"), ("opt-out",), ("lift", "flaw-" + "0" * 24)):
+        assert_told(run(*words), 3, "127.0.0.1:9", "no connection")
+    settled(served, who)
 
 
 def test_another_ledger_than_the_trusted_is_exit_code_8(run: Run, served: tuple[Served, dict[str, str]], who: str) -> None:

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from remediator.clearinghouse.client import results
+from remediator.clearinghouse.client.outbox import Outbox, idempotency_key
+from remediator.clearinghouse.wire.verbs import ReceiptBody
 from remediator.evidence.keys import SigningKey
 
 from .operator_kit import DIFF, House, Machine, house, subscribed
@@ -55,6 +58,24 @@ def test_another_reference_forgets_the_stored_token(hospital: Machine, ch: House
     assert hospital("pull", CH_TOKEN=ch.hospital.token).code == 0
     done = hospital("pull")
     assert (done.code, "env:CH_TOKEN is not there" in done.err, "hint: export CH_TOKEN" in done.err) == (2, True, True)
+
+
+def test_a_new_address_alone_keeps_the_stored_token_and_the_trusted_key(hospital: Machine, ch: House) -> None:
+    (token,) = hospital.state.rglob("token")
+    kept = token.read_bytes()
+    for trust in ((), ("--trust", ch.trust)):
+        assert hospital("subscribe", "http://127.0.0.1:9", *trust).code == 0
+        assert hospital("subscribe", "--json", "token,trust").json == [{"token": "stored", "trust": ch.trust}]
+        assert token.read_bytes() == kept
+    assert hospital("subscribe", ch.url).code == 0
+    assert hospital("pull").code == 0
+
+
+def test_a_stored_token_is_not_taken_along_to_another_clearinghouse(hospital: Machine, ch: House) -> None:
+    before = hospital.files()
+    done = hospital("subscribe", "http://127.0.0.1:9", "--trust", "SHA256:" + "A" * 43)
+    assert (done.code, done.err.startswith("error: "), "--token-stdin" in done.err) == (2, True, True), done
+    assert hospital.files() == before
 
 
 def test_a_stored_token_that_others_can_read_is_not_used(hospital: Machine) -> None:
@@ -166,15 +187,27 @@ def test_an_outcome_whose_key_is_not_registered_yet_is_kept_and_counted_once(hos
     done = hospital("outcome", fix, "applied")
     assert (done.code, "submit --show-key" in done.err, "next `remediator pull`" in done.err) == (4, True, True), done
     ch.register(hospital("submit", "--show-key").out.strip())
-    assert hospital("pull").code == 0
+    done = hospital("pull")
+    assert (done.code, f"outcome {fix} applied: handed over" in done.err) == (0, True), done
     assert ch.outcomes(fix) == {"applied": 1}
+    assert "outcome" not in hospital("pull").err
+
+
+def test_an_outcome_that_is_refused_while_pulling_is_told(hospital: Machine, ch: House) -> None:
+    ch.register(hospital("submit", "--show-key").out.strip())
+    fix = "fix-" + "0" * 24
+    outbox = Outbox(hospital.state)
+    results.put(outbox, "default", idempotency_key(fix), ReceiptBody(fix_id=fix, outcome="applied"))
+    outbox.close()
+    done = hospital("pull")
+    assert (done.code, f"outcome {fix} applied: refused: " in done.err, "not-found" in done.err) == (0, True, True), done
 
 
 def test_nobody_there_is_told_and_nothing_is_lost(hospital: Machine, ch: House) -> None:
     assert hospital("subscribe", "http://127.0.0.1:9", "--trust", ch.trust, "--token", "env:CH_TOKEN").code == 0
     before = hospital.files()
     done = hospital("pull", CH_TOKEN="a-token")
-    assert (done.code, "could not be asked" in done.err) == (2, True)
+    assert (done.code, "could not be asked" in done.err) == (3, True)
     assert hospital.files() == before
 
 

@@ -158,7 +158,7 @@ def _taken_results(session: Session, subscriber: Subscriber, found: ResultsRead,
     outbox = Outbox(session.settings.state)
     try:
         items = results.take(subscriber, outbox, found, carrier=carrier)
-        trouble = asyncio.run(hand_over(session, subscriber, outbox))
+        trouble = asyncio.run(hand_over(session, subscriber, outbox)).trouble
         return told(session, subscriber, outbox, items, trouble)
     finally:
         outbox.close()

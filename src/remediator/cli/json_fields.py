@@ -71,6 +71,7 @@ MODEL_TEST = ("name", "model", "answer", "stop", "seconds", "input_tokens", "out
 COST = ("name", "spend", "cases", "fixes", "usd_per_fix")
 SUBMIT = ("place", "verb", "subject", "delivery", "id", "state", "level", "reason", "problem")
 LEASE = ("id", "project", "commits", "scope", "organisation", "contact", "fencing", "granted_at", "expires_at", "released_at")
+ANSWER = ("verb", "id", "state", "duplicate", "ledger_index")
 CONFORMANCE = ("number", "text", "outcome", "reason")
 SUBSCRIPTION = ("name", "url", "trust", "token", "cursor", "ledger_size", "fixes", "pulled_at")
 PULL = ("name", "new", "withdrawn", "fixes", "ledger_size", "cursor")

@@ -34,6 +34,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "logs": "Show what was said between a case's models and their tools.",
         "submit": "Hand proven fixes over to a clearinghouse, or say what became of them.",
         "lease": "Take, keep, release or list the leases of projects.",
+        "opt-out": "Say that a project is not to be scanned, or list those that are not.",
+        "lift": "Agree to end a flaw's embargo before its date.",
         "subscribe": "Subscribe to a clearinghouse, or list the subscriptions.",
         "pull": "Fetch what a clearinghouse released, checked against its ledger.",
         "match": "Match pulled fixes against your SBOM, on this machine.",
@@ -88,7 +90,7 @@ class Commands(click.Group):
         """Load a command's module."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"remediator.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"remediator.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

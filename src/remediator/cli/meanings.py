@@ -70,11 +70,23 @@ _EXITS = {
         ),
         "the message's hint says what to mend",
     ),
-    "3": ("Something could not be checked: a scanner, a file, or the sandbox. Not the same as clean.", "remediator doctor"),
+    "3": (
+        (
+            "Something could not be checked, or could not be handed over yet: a scanner, a file, the sandbox, a clearinghouse that does "
+            "not answer. Not the same as clean."
+        ),
+        "remediator doctor; where a clearinghouse does not answer: the same command later",
+    ),
     "4": ("A service refused our credentials.", "check the key that the message names"),
     "5": ("A cap on money or time was reached; what was done is kept.", "raise the playbook's limits, or: remediator fix --minutes N"),
     "6": ("Verification failed: the patch was rejected, or a replay came to other evidence.", "the failed check says why"),
-    "7": ("Conflict: the patch does not apply exactly, or is not one that may be applied.", "update the tree or the patch"),
+    "7": (
+        (
+            "Conflict: the patch does not apply exactly, or is not one that may be applied; or a clearinghouse's state forbids it, as "
+            "where another holds the lease."
+        ),
+        "update the tree or the patch; else the message says what stands in the way",
+    ),
     "8": ("Integrity: a bundle is damaged, tampered with, or signed by nobody we trust.", "do not use it; get it again from its source"),
     "70": ("A bug in remediator. A report was written; its path was printed.", "send the report"),
     "130": ("Interrupted. Finished steps are kept.", "the printed `remediator fix --resume …`"),

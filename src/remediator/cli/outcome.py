@@ -93,7 +93,7 @@ def _noted(session: Session, subscriber: Subscriber, body: ReceiptBody, note: st
             session.talk(f"{safe(name)} is behind an air gap: remediator bundle results -o FILE takes it out")
             return 0
         try:
-            trouble = asyncio.run(hand_over(session, subscriber, outbox))
+            trouble = asyncio.run(hand_over(session, subscriber, outbox)).trouble
         except AuthError as error:
             # Whoever tells it once more would have it counted twice.
             raise AuthError(error.message, hint=f"{error.hint}. It is kept, and handed over by the next `remediator pull`") from error

@@ -47,8 +47,8 @@ def command(
     """Fetch what the clearinghouse let out since the last pull.
 
     The ledger's signature, that it only grew since the last pull, and that each patch is the recorded one are checked before anything is
-    kept; exit code 8 where that fails. With --sbom the fixes are then matched on this machine, see `remediator match`; with --offline
-    nothing is fetched, and what was pulled or imported before is matched.
+    kept; exit code 8 where that fails, 3 where nobody answers. With --sbom the fixes are then matched on this machine, see
+    `remediator match`; with --offline nothing is fetched, and what was pulled or imported before is matched.
 
     With --watch it follows the feed, goes on where it was after trouble or a restart, and ends with 0 when it is told to. With --exec the
     program is called once for each patch (with --sbom: that touches what you run) for which it did not end with 0 before, and once more if

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from remediator.cli.session import Session
 
@@ -15,8 +15,16 @@ if TYPE_CHECKING:
 _STATES = {"waiting": "waits", "bundled": "went out by a results bundle", "delivered": "delivered", "refused": "refused"}
 
 
-async def hand_over(session: Session, subscriber: Subscriber, outbox: Outbox | None = None) -> str:
-    """Deliver what waits for a subscription; return why something still waits, for people.
+class Handed(NamedTuple):
+    """What became of outcomes that waited. `trouble` says why some still do, for people."""
+
+    done: Sequence[Item] = ()
+    """Each as it is now: delivered or refused."""
+    trouble: str = ""
+
+
+async def hand_over(session: Session, subscriber: Subscriber, outbox: Outbox | None = None) -> Handed:
+    """Deliver what waits for a subscription.
 
     Raises AuthError where we are not who may tell it: it waits, too.
     """
@@ -28,7 +36,7 @@ async def hand_over(session: Session, subscriber: Subscriber, outbox: Outbox | N
 
     if outbox is None:
         if not (session.settings.state / "outbox").exists():
-            return ""
+            return Handed()
         outbox = Opened(session.settings.state)
         try:
             return await hand_over(session, subscriber, outbox)
@@ -36,7 +44,8 @@ async def hand_over(session: Session, subscriber: Subscriber, outbox: Outbox | N
             outbox.close()
     items = waiting(subscriber, outbox)
     if not items:
-        return ""
+        return Handed()
+    trouble = ""
     try:
         place = await asyncio.to_thread(place_of, session, subscriber)
         key = await asyncio.to_thread(signing_key, session.settings.state / "keys")
@@ -44,19 +53,23 @@ async def hand_over(session: Session, subscriber: Subscriber, outbox: Outbox | N
             for item in items:
                 await outbox.deliver(item, clearinghouse)
     except (SinkError, ConfigError, StateError, UsageError) as error:
-        return error.message
-    return ""
+        trouble = error.message
+    keys = {item.key for item in items}
+    return Handed([each for each in outbox.items(place=items[0].place) if each.key in keys and each.state != "waiting"], trouble)
 
 
 async def hand_over_beside(session: Session, subscriber: Subscriber) -> None:
-    """Deliver what waits as far as that goes, and say what does not: whatever else is being done goes on."""
+    """Deliver what waits as far as that goes, and say what left this machine and what did not: whatever else is being done goes on."""
     from remediator.cli.console import safe
     from remediator.errors import AuthError
 
     try:
-        trouble = await hand_over(session, subscriber)
+        done, trouble = await hand_over(session, subscriber)
     except AuthError as error:
-        trouble = f"{error.message}. {error.hint}"
+        done, trouble = (), f"{error.message}. {error.hint}"
+    for item in done:
+        became = f"refused: {safe(item.problem)}" if item.state == "refused" else "handed over"
+        session.talk(f"outcome {safe(item.subject)}: {became}")
     if trouble:
         session.talk(f"outcomes wait that could not be handed over: {safe(trouble)}")
 

@@ -8,7 +8,6 @@ from remediator.cli import json_fields
 from remediator.cli.options import Verb, pass_session
 from remediator.cli.session import Session
 
-_DEFAULT = "env:REMEDIATOR_CLEARINGHOUSE_TOKEN"
 _MOST_BYTES = 64 * 1024
 
 
@@ -27,12 +26,12 @@ _MOST_BYTES = 64 * 1024
 def command(session: Session, url: str | None, trust: str | None, token: str | None, token_stdin: bool, name: str) -> int:
     """Subscribe to the clearinghouse at URL; without URL, list the subscriptions. Once more with the same name takes a new URL or token.
 
-    Nothing is fetched yet: `remediator pull` does.
+    Nothing is fetched yet: `remediator pull` does. What is not named anew, token or trusted key, stays as it was.
     """
     import re
 
     from remediator.clearinghouse.client.address import checked_address
-    from remediator.clearinghouse.client.subscriber import STORED, Subscriber
+    from remediator.clearinghouse.client.subscriber import NO_TRUST, STORED, Subscriber
     from remediator.cli.documents import print_json
     from remediator.errors import UsageError
     from remediator.secret import checked_reference
@@ -41,16 +40,16 @@ def command(session: Session, url: str | None, trust: str | None, token: str | N
     if url is None and (trust or token or token_stdin):
         raise UsageError("no URL is named to subscribe to", hint="remediator subscribe URL --trust SHA256:…")
     if url is not None:
-        if trust is None or not re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}", trust):
-            raise UsageError("--trust needs the id of the ledger key: SHA256: and 43 characters", hint="ask the clearinghouse's operator")
+        if trust is not None and not re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}", trust):
+            raise UsageError(NO_TRUST, hint="ask the clearinghouse's operator")
         if token is not None and token_stdin:
             raise UsageError("--token and --token-stdin are two ways to the same", hint="leave one out")
         checked_address(url)
         try:
-            reference = STORED if token_stdin else checked_reference(token or _DEFAULT)
+            reference = STORED if token_stdin else checked_reference(token) if token is not None else ""
         except ValueError as error:
             raise UsageError(f"--token: {error}", hint="or --token-stdin, which reads the token itself") from None
-        Subscriber(state, name).begin(url, reference, trust, secret=_typed(session) if token_stdin else "")
+        Subscriber(state, name).begin(url, reference, trust or "", secret=_typed(session) if token_stdin else "")
     rows = [_row(session, each) for each in Subscriber.names(state)]
     if session.json is not None:
         print_json(session, rows)

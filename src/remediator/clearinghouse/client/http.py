@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from remediator.clearinghouse.client.line import Line, Place
 from remediator.clearinghouse.client.meaning import proof_of, read
-from remediator.clearinghouse.wire.answers import Answer, FeedPage, Fix, Flaw, Lease, LedgerEntry, Opening, Published, SignedHead
+from remediator.clearinghouse.wire.answers import Answer, FeedPage, Fix, Flaw, Lease, LedgerEntry, Opening, OptOut, Published, SignedHead
 from remediator.clearinghouse.wire.envelope import seal
 from remediator.clearinghouse.wire.terms import MOST_BLOB_BYTES, PROTOCOL, Tlp, Verb
 from remediator.clearinghouse.wire.verbs import Request
@@ -97,6 +97,10 @@ class Clearinghouse:
     async def leases(self, project: str = "") -> list[Lease]:
         """Return the leases that hold."""
         return await self._line.listed(Lease, "/v1/leases", {"project": project} if project else {})
+
+    async def opt_outs(self) -> list[OptOut]:
+        """Return the projects that want no scans."""
+        return await self._line.listed(OptOut, "/v1/opt-outs", {})
 
     async def flaw(self, flaw_id: str) -> Flaw:
         """Return a flaw."""

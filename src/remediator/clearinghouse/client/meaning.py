@@ -55,7 +55,8 @@ def error_of(url: str, name: str, status: int, refused: Refusal) -> RemediatorEr
     if refused.code in _CONFLICT:
         return ConflictError(told, hint=refused.hint)
     if refused.code is not None:
-        return RefusedError(refused.code, told, hint=refused.hint)
+        elsewhere = "check the id, and that it is of this clearinghouse" if refused.code is Problem.not_found else ""
+        return RefusedError(refused.code, told, hint=refused.hint or elsewhere)
     if 300 <= status < 400:
         return ConfigError(f"{url} sends us elsewhere; a token is not sent after it", hint="name its real address")
     return ConfigError(told, hint="check the address: no clearinghouse answers like that")

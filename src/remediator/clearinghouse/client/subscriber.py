@@ -24,6 +24,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}\Z")
 _FIX = re.compile(r"fix-[0-9a-f]{24}\Z")
 _MOST_BYTES = 64 * 1024 * 1024
 STORED = "stored"
+DEFAULT_TOKEN = "env:REMEDIATOR_CLEARINGHOUSE_TOKEN"  # noqa: S105 - where one is kept
+NO_TRUST = "--trust needs the id of the ledger key: SHA256: and 43 characters"
 _TOKEN = re.compile(r"[\x21-\x7e]{8,4096}\Z")
 
 
@@ -80,6 +82,7 @@ class Subscriber:
         if not _NAME.match(name):
             raise UsageError(f"{name[:80]!r} is no name for a subscription", hint="letters, digits, dot, dash and underscore")
         self.folder = state / "subscriptions" / name
+        self._file = self.folder / "subscription.json"
         self._name = name
 
     @staticmethod
@@ -87,37 +90,44 @@ class Subscriber:
         """Return the names of all subscriptions."""
         return sorted(path.parent.name for path in (state / "subscriptions").glob("*/subscription.json"))
 
-    def begin(self, url: str, token: str, trust: str, *, secret: str = "") -> Subscription:
-        """Subscribe; one that is there already keeps how far it came. `secret` is the token itself, where it is to be `stored`.
+    def begin(self, url: str, token: str = "", trust: str = "", *, secret: str = "") -> Subscription:
+        """Subscribe; one that is there already keeps how far it came, and the token and trusted key that are not named anew.
 
-        Raises UsageError where its ledger is another, or the secret is no token; that is not repeated.
+        `secret` is the token itself, where it is to be `stored`. Raises UsageError where its ledger is another, no key is trusted, or the
+        secret is no token; that is not repeated.
         """
         if token == STORED and not _TOKEN.match(secret):
             raise UsageError(
                 "what came on standard input is no token: one line without spaces", hint="remediator subscribe URL … --token-stdin < FILE"
             )
+        if not trust and not self._file.exists():
+            raise UsageError(NO_TRUST, hint="ask the clearinghouse's operator")
         private_folder(self.folder)
         with self.locked():
-            if (self.folder / "subscription.json").exists():
-                before = self.read()
-                # Before the first pull nothing was believed for its sake: a mistyped key may be put right.
-                if before.trust != trust and before.head is not None:
-                    raise UsageError(
-                        f"{self._name} trusts {before.trust}", hint="another ledger is another subscription: choose another --name"
-                    )
-                made = before.model_copy(update={"url": url, "token": token, "trust": trust})
+            if self._file.exists():
+                made = self._changed(self.read(), url, token, trust)
             else:
-                made = Subscription(name=self._name, url=url, token=token, trust=trust)
+                made = Subscription(name=self._name, url=url, token=token or DEFAULT_TOKEN, trust=trust)
             if token == STORED:
                 write_atomically(self.folder / "token", secret.encode("ascii"))
             self.note(made)
-            if token != STORED:
+            if made.token != STORED:
                 (self.folder / "token").unlink(missing_ok=True)
         return made
 
+    def _changed(self, before: Subscription, url: str, token: str, trust: str) -> Subscription:
+        other = bool(trust) and before.trust != trust
+        # Before the first pull nothing was believed for its sake: a mistyped key may be put right.
+        if other and before.head is not None:
+            raise UsageError(f"{self._name} trusts {before.trust}", hint="another ledger is another subscription: choose another --name")
+        if not token and other and before.url != url and before.token != DEFAULT_TOKEN:
+            # That is another clearinghouse altogether, and must not be sent what is for the first.
+            raise UsageError(f"the token of {self._name} is for {before.url}", hint="name that for the new one: --token or --token-stdin")
+        return before.model_copy(update={"url": url, "token": token or before.token, "trust": trust or before.trust})
+
     def read(self) -> Subscription:
         """Return the subscription. Raises UsageError where there is none."""
-        path = self.folder / "subscription.json"
+        path = self._file
         if not path.exists():
             raise UsageError(f"no subscription {self._name!r}", hint="remediator subscribe URL --trust SHA256:… --token env:NAME")
         try:
@@ -246,7 +256,7 @@ class Subscriber:
 
     def note(self, told: Subscription) -> None:
         """Write down how far the subscription came."""
-        write_atomically(self.folder / "subscription.json", json.dumps(told.as_json(), indent=1).encode())
+        write_atomically(self._file, json.dumps(told.as_json(), indent=1).encode())
 
     @contextmanager
     def locked(self) -> Iterator[None]:
