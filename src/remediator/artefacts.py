@@ -134,7 +134,7 @@ def state_error(error: OSError, path: Path) -> StateError:
     """Return what a failed write in the state folder means to a person."""
     if error.errno in _FULL:
         return StateError(f"no room left to write {path}", hint="free some space, then run the same command again")
-    return StateError(f"cannot write {path}: {error.strerror}", hint="the state folder must belong to you and be writable")
+    return StateError(f"cannot write {path}: {error.strerror}", hint="its folder must be there, belong to you and be writable")
 
 
 @contextmanager

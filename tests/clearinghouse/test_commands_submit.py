@@ -14,7 +14,7 @@ import pytest
 from remediator.clearinghouse.client.outbox import Outbox, idempotency_key
 from remediator.clearinghouse.store import Store
 from remediator.clearinghouse.wire.terms import Scope, Tier, Verb
-from remediator.evidence.keys import signing_key
+from remediator.evidence.keys import SigningKey, signing_key
 
 from .commands_kit import Done, Served, assert_told, here, program, serving
 from .test_validator import made
@@ -83,6 +83,23 @@ def put(folder: Path, verb: Verb, body: dict[str, Any], subject: str, embargo_un
     outbox = Outbox(folder / "state")
     outbox.put("ours", verb, body, key=idempotency_key(subject), subject=subject, embargo_until=embargo_until)
     outbox.close()
+
+
+def test_what_is_no_bundle_is_exit_code_2_and_why_a_fix_was_rejected_is_told(
+    run: Run, folder: Path, served: tuple[Served, dict[str, str]]
+) -> None:
+    (folder / "notes.txt").write_text("no bundle")
+    for word in ("notes.txt", "."):
+        assert_told(run("submit", word), 2, "is no bundle", "remediator show CASE")
+    found = made(folder / "theirs", SigningKey.generate(), uri="pkg:pypi/pyanyapi@0.7.0", version="0.7.0")
+    (folder / "theirs.tar.zst").write_bytes(found.archive)
+    assert run("submit", "theirs.tar.zst").code == 0
+    assert served[0].run("work", "--once").code == 0
+    told = run("submit", "--status")
+    assert told.code == 0 and "rejected (bundle-refused: the bundle is signed by SHA256:" in told.out, told
+    assert "remediator explain bundle-refused" in told.err
+    assert "no active key of its submitter" in json.loads(run("submit", "--status", "--json").out)[0]["detail"]
+    assert "signed by an active key" in run("explain", "bundle-refused").out
 
 
 def test_what_is_handed_over_offline_waits_and_is_delivered_once(run: Run, folder: Path, served: tuple[Served, dict[str, str]]) -> None:
@@ -194,6 +211,7 @@ def test_a_token_that_is_refused_is_exit_code_4_and_loses_nothing(run: Run, fold
         (("lease", "take", "not a project"), "https://HOST/PATH"),
         (("lease", "take", "pkg:pypi/a", "--minutes", "0"), "--minutes"),
         (("lease", "renew", "lease-1"), "--fencing"),
+        (("lease", "take", "--contact"), "remediator lease take --help"),
         (("lease", "release", "lease-1", "--fencing", "one"), "one"),
         (("lease", "list", "--at", "theirs"), "theirs"),
         (("lease", "list", "--offline"), "offline"),
@@ -228,7 +246,7 @@ def test_a_lease_is_taken_renewed_listed_and_released(run: Run, served: tuple[Se
     renewed = json.loads(run("lease", "renew", *own, "--minutes", "60", "--json").out)
     assert renewed["expires_at"] > lease["expires_at"]
     listed = run("lease", "list", "--project", "pkg:pypi/shop")
-    assert lease["id"] in listed.out and "src" in listed.out and "until" in listed.out
+    assert lease["id"] in listed.out and "sec@one.example" in listed.out and "src" in listed.out and "until" in listed.out
     assert_told(run("lease", "renew", lease["id"], "--fencing", "2"), 7, "lease-stale")
     released = run("lease", "release", *own)
     assert released.code == 0 and "released" in released.out
@@ -253,6 +271,10 @@ def test_a_project_that_opted_out_is_not_leased_until_that_is_withdrawn(run: Run
     assert run("lease", "take", "pkg:pypi/quiet").code == 0
     again = run("opt-out", "pkg:pypi/quiet", "--withdraw")
     assert again.code == 0 and "there was none" in again.err
+    assert run("opt-out", "pkg:pypi/quiet", "--contact", "me@quiet.example").code == 0
+    overruled = served[0].run("opt-outs", "--withdraw", "pkg:pypi/quiet")
+    assert overruled.code == 0 and "makes none for that project again" in overruled.err and "no opt-out is left" in overruled.err
+    assert_told(run("opt-out", "pkg:pypi/quiet", "--contact", "me@quiet.example"), 4, "overruled")
 
 
 def test_an_embargo_ends_once_all_agreed_who_asked_for_one(run: Run, folder: Path, served: tuple[Served, dict[str, str]]) -> None:
@@ -276,7 +298,11 @@ def test_an_embargo_ends_once_all_agreed_who_asked_for_one(run: Run, folder: Pat
 def test_nobody_there_is_exit_code_3_for_whatever_is_asked(run: Run, served: tuple[Served, dict[str, str]], who: str) -> None:
     settled(served, who, url="http://127.0.0.1:9")
     for words in (("lease", "list"), ("opt-out",), ("lift", "flaw-" + "0" * 24)):
-        assert_told(run(*words), 3, "127.0.0.1:9", "no connection")
+        assert_told(run(*words), 3, "127.0.0.1:9", "no connection: connection refused")
+    settled(served, who, url=served[0].url.replace("http:", "https:"))
+    assert_told(run("lease", "list"), 3, "speaks no https")
+    settled(served, who, url="https://nobody.invalid")
+    assert_told(run("lease", "list"), 3, "nobody knows a host of this name")
     settled(served, who)
 
 

@@ -73,7 +73,8 @@ def test_keys_are_registered_replaced_and_revoked(served: Served) -> None:
     served.run("organisation", "Fix Team")
     first, second = SigningKey.generate().public, SigningKey.generate().public
     assert served.run("key", "Fix Team", first.line()).code == 0
-    assert served.run("key", "Fix Team", second.line(), "--replaces", first.keyid).code == 0
+    # A shell takes an unquoted line apart.
+    assert served.run("key", "Fix Team", *second.line().split(), "their-comment", "--replaces", first.keyid).code == 0
     keys = {row["keyid"]: row for row in json.loads(served.run("key", "Fix Team", "--json").out)}
     assert keys[first.keyid]["revoked_at"] is not None
     assert keys[second.keyid]["revoked_at"] is None

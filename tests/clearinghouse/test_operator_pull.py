@@ -203,6 +203,15 @@ def test_an_outcome_that_is_refused_while_pulling_is_told(hospital: Machine, ch:
     assert (done.code, f"outcome {fix} applied: refused: " in done.err, "not-found" in done.err) == (0, True, True), done
 
 
+def test_where_things_stand_names_the_subscriptions(hospital: Machine, ch: House) -> None:
+    assert "nothing pulled yet" in hospital().out and "next: remediator pull" in hospital().out
+    assert hospital("pull").code == 0
+    assert f"subscription default: {ch.url}, pulled 20" in hospital().out
+    (hospital.state / "subscriptions" / "default" / "subscription.json").write_text("{")
+    done = hospital()
+    assert (done.code, "is damaged" in done.out) == (0, True), done
+
+
 def test_nobody_there_is_told_and_nothing_is_lost(hospital: Machine, ch: House) -> None:
     assert hospital("subscribe", "http://127.0.0.1:9", "--trust", ch.trust, "--token", "env:CH_TOKEN").code == 0
     before = hospital.files()

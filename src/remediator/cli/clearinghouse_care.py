@@ -54,7 +54,10 @@ def opt_outs(session: Session, data: Path, database: str, withdraw: str | None) 
             if not (cursor := page.next):
                 return found
 
-    return told(session, in_store(data, database, go), json_fields.OPT_OUT, none="nobody opted out")
+    left = in_store(data, database, go)
+    if withdraw is not None:
+        session.talk("withdrawn: whoever made it makes none for that project again")
+    return told(session, left, json_fields.OPT_OUT, none="nobody opted out" if withdraw is None else "no opt-out is left")
 
 
 @click.command("requeue", cls=Verb, json_fields=json_fields.REQUEUED)

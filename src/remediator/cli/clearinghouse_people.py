@@ -83,7 +83,7 @@ def token(
 
 @click.command("key", cls=Verb, json_fields=json_fields.SUBMITTER_KEY)
 @click.argument("organisation_id", metavar="[ORGANISATION]", required=False)
-@click.argument("line", metavar="[KEY]", required=False)
+@click.argument("line", metavar="[KEY]", nargs=-1)
 @data_option
 @database_option
 @click.option("--days", type=click.IntRange(1, 3650), help="How long it is taken; for ever by default.")
@@ -94,7 +94,7 @@ def token(
 def key(
     session: Session,
     organisation_id: str | None,
-    line: str | None,
+    line: tuple[str, ...],
     data: Path,
     database: str,
     days: int | None,
@@ -107,9 +107,9 @@ def key(
     async def go(store: Store) -> list[dict[str, Any]]:
         if revoke is not None:
             await store.revoke_key(revoke, reason)
-        if organisation_id is not None and line is not None:
+        if organisation_id is not None and line:
             until = None if days is None else datetime.now(UTC) + timedelta(days=days)
-            await store.add_key(await id_of(store, organisation_id), line, not_after=until, replaces=replaces)
+            await store.add_key(await id_of(store, organisation_id), " ".join(line), not_after=until, replaces=replaces)
         return [each._asdict() for each in await store.keys(organisation_id and await id_of(store, organisation_id))]
 
     return told(session, in_store(data, database, go), json_fields.SUBMITTER_KEY, none="no key yet")

@@ -112,4 +112,5 @@ def _print(session: Session, lease: dict[str, Any]) -> None:
     state = "released" if lease["released_at"] else f"until {lease['expires_at']}"
     parts = [lease["project"], *(lease["scope"] or ()), lease["commits"]]
     told = " ".join(safe(str(part)) for part in parts if part)
-    session.out.print(f"{safe(lease['id'])}  fencing {lease['fencing']}  {told}  {state}  {safe(lease['organisation'])}")
+    who = "  ".join(safe(word) for word in (lease["organisation"], lease["contact"]) if word)
+    session.out.print(f"{safe(lease['id'])}  fencing {lease['fencing']}  {told}  {state}  {who}")

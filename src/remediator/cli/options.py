@@ -33,7 +33,12 @@ class Verb(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Give a lone `--json` its value, then parse as usual. Raises UsageError for what this command could not answer after its work."""
-        rest = super().parse_args(ctx, with_json_value(args, self.json_fields))
+        try:
+            rest = super().parse_args(ctx, with_json_value(args, self.json_fields))
+        except click.UsageError as error:
+            # The parser does not say whose option lacks its value; the hint names the command.
+            error.ctx = error.ctx or ctx
+            raise
         if not ctx.resilient_parsing:
             self._check(session_of(ctx))
         return rest

@@ -118,5 +118,6 @@ def _row(item: Item, gone: dict[str, int]) -> dict[str, Any]:
         "state": item.answer.state if item.answer is not None else "",
         "level": None,
         "reason": str(item.body.get("reason", "")),
+        "detail": "",
         "problem": item.problem,
     }

@@ -13,10 +13,11 @@ def tell_state(session: Session) -> int:
 
     session.out.print(f"remediator {__version__} · your files stay untouched until `apply` · no telemetry")
     _tell_outbox(session)
+    pulls = _tell_subscriptions(session)
     path = session.settings.state / "journal.sqlite"
     if not path.is_file():
         session.out.print("no run yet")
-        session.out.print("next: remediator doctor · remediator fix PATH · remediator --help")
+        session.out.print(f"next: {'remediator pull · ' if pulls else ''}remediator doctor · remediator fix PATH · remediator --help")
         return 0
     return _tell_last_run(session)
 
@@ -35,6 +36,24 @@ def _tell_outbox(session: Session) -> None:
         session.out.print(f"outbox: {waiting} not delivered yet: remediator submit")
     if refused:
         session.out.print(f"outbox: {refused} refused: remediator submit says why")
+
+
+def _tell_subscriptions(session: Session) -> bool:
+    from remediator.clearinghouse.client.subscriber import Subscriber
+    from remediator.cli.console import safe
+    from remediator.errors import StateError
+
+    names = Subscriber.names(session.settings.state)
+    for name in names:
+        try:
+            told = Subscriber(session.settings.state, name).read()
+        except StateError as error:
+            # What else there is to say is said.
+            session.out.print(f"subscription {safe(name)}: {safe(error.message)}: {error.hint}")
+            continue
+        pulled = f"pulled {told.pulled_at:%Y-%m-%d %H:%M} UTC" if told.pulled_at else "nothing pulled yet: remediator pull"
+        session.out.print(f"subscription {safe(name)}: {safe(told.url)}, {pulled}")
+    return bool(names)
 
 
 def _tell_last_run(session: Session) -> int:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from remediator.records.case import Case
 
 _MOST_TROUBLES = 3
+_MOST_CELLS = 200
 _STATES = {"waiting": "waits in the outbox", "delivered": "delivered", "refused": "refused"}
 
 
@@ -109,10 +110,27 @@ def _put(session: Session, outbox: Outbox, place: str, word: str, *, project: st
     from remediator.evidence.examine import examine
     from remediator.evidence.keys import TrustedKeys
 
-    path = Path(word) if Path(word).exists() else _bundle_of(session, word)
+    path = _named(session, word)
     files = read_files(path)
     bundle = examine(files, TrustedKeys.load(session.settings.state / "keys"))
     return put_fix(outbox, place, bundle, pack_files(files), project=project, tlp=Tlp(tlp), embargo_days=days, again=again, ledger=ledger)
+
+
+def _named(session: Session, word: str) -> Path:
+    from remediator.errors import UsageError
+    from remediator.evidence.container import is_bundle
+
+    path = Path(word)
+    if is_bundle(path):
+        return path
+    try:
+        return _bundle_of(session, word)
+    except UsageError:
+        if not path.exists():
+            raise
+        raise UsageError(
+            f"{word} is no bundle", hint="name a case, a bundle's folder, or its .tar.zst: remediator show CASE tells where it is"
+        ) from None
 
 
 def _bundle_of(session: Session, prefix: str) -> Path:
@@ -174,6 +192,7 @@ def _row(item: Item, states: dict[str, dict[str, Any]]) -> dict[str, Any]:
     there = item.answer.id if item.answer is not None else ""
     now = states.get(there, {})
     detail = now.get("detail") or {}
+    found = detail.get("validation") or {}
     return {
         "place": item.place,
         "verb": item.verb,
@@ -182,7 +201,8 @@ def _row(item: Item, states: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "id": there,
         "state": now.get("state") or (item.answer.state if item.answer is not None else ""),
         "level": detail.get("level"),
-        "reason": (detail.get("validation") or {}).get("reason", ""),
+        "reason": found.get("reason", ""),
+        "detail": " ".join(map(str, found.get("differences") or ())) if found.get("reason") else "",
         "problem": item.problem,
     }
 
@@ -194,13 +214,16 @@ def _print(session: Session, rows: list[dict[str, Any]], trouble: str) -> None:
         told = f"{safe(row['place'])}  {safe(row['subject'])}  {_STATES[row['delivery']]}"
         if row["id"]:
             level = f" at E{row['level']}" if row["level"] is not None else ""
-            why = f" ({safe(row['reason'])})" if row["reason"] else ""
+            said = f": {safe(row['detail'], limit=_MOST_CELLS)}" if row["detail"] else ""
+            why = f" ({safe(row['reason'])}{said})" if row["reason"] else ""
             told += f" as {safe(row['id'])}: {safe(row['state'])}{level}{why}"
         if row["problem"]:
             told += f": {safe(row['problem'])}"
         session.out.print(told)
     if any(row["delivery"] == "refused" for row in rows):
         session.talk("what was refused holds up nothing else; mend it, then: remediator submit --again, or give it up: --drop SUBJECT")
+    if (why := next((row["reason"] for row in rows if row["reason"]), "")) and not session.quiet:
+        session.talk(f"what a reason means: remediator explain {safe(why)}")
     if not rows:
         session.talk("nothing was handed over yet: remediator submit CASE")
     if trouble:

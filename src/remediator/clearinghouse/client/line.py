@@ -161,8 +161,26 @@ class Line:
             raise ConfigError(f"the certificate of {self.place.url} is not trusted for this name", hint=_CA_HINT) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             # What aiohttp says may quote a header: only its kind is passed on.
-            name = type(error).__name__
-            raise _TroubleError(f"no connection ({name})" if isinstance(error, aiohttp.ClientConnectorError) else name) from None
+            raise _TroubleError(_words(error)) from None
+
+
+def _words(error: Exception) -> str:
+    """Say what kind of trouble it is, in words that are ours."""
+    import os
+
+    import aiohttp
+
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "no connection: nobody knows a host of this name"
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return "no connection: what listens there speaks no https"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"no connection: {os.strerror(error.errno).lower()}" if error.errno else "no connection"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionResetError | aiohttp.ClientPayloadError):
+        return "the connection was cut"
+    return type(error).__name__
 
 
 class _TroubleError(Exception):
