@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -93,11 +94,14 @@ def test_what_is_in_a_bundle_is_shown_by_both_forms(sides: Sides, ch: House) -> 
     [
         (("create",), 2, "--out", "remediator bundle create --help"),
         (("create", "-o", "a.rmb", "--name", "nowhere"), 2, "no subscription", "remediator subscribe"),
+        (("import", "whole.rmb", "--name", "nowhere"), 2, "no subscription", "remediator subscribe"),
+        (("results", "-o", "a.rmb", "--name", "nowhere"), 2, "no subscription", "remediator subscribe"),
+        (("results", "-o", "a.rmb", "--again", "1", "--name", "nowhere"), 2, "no subscription", "remediator subscribe"),
         (("--offline", "create", "-o", "a.rmb"), 2, "offline", ""),
         (("create", "-o", "a.rmb", "--days", "0"), 2, "days", "--help"),
         (("show", "missing.rmb"), 2, "missing.rmb", "--help"),
-        (("show", "noise.rmb"), 8, "noise.rmb", ""),
-        (("import", "noise.rmb"), 8, "noise.rmb", ""),
+        (("show", "noise.rmb"), 8, "noise.rmb", "get it again"),
+        (("import", "noise.rmb"), 8, "noise.rmb", "get it again"),
         (("import", "empty.rmb"), 8, "empty.rmb", "remediator bundle create"),
         (("results", "-o", "a.rmb"), 2, "nothing new was noted", "--again N"),
         (("results", "-o", "a.rmb", "--again", "3"), 2, "no results bundle 3", "the last one is 0"),
@@ -106,8 +110,11 @@ def test_what_is_in_a_bundle_is_shown_by_both_forms(sides: Sides, ch: House) -> 
     ],
 )
 def test_what_cannot_be_bundled_is_told(words: tuple[str, ...], code: int, told: str, hint: str, sides: Sides) -> None:
+    whole = sides.medium / "whole.rmb"
+    assert sides.outside("bundle", "create", "-o", whole).code == 0
     (sides.outside.folder / "noise.rmb").write_bytes(b"\x28\xb5\x2f\xfd" + b"noise" * 100)
     (sides.outside.folder / "empty.rmb").write_bytes(pack_files({"a.json": b"{}"}))
+    shutil.copy(whole, sides.outside.folder / "whole.rmb")
     before = sides.outside.files()
     first = [word for word in words if word == "--offline"]
     done = sides.outside(*first, "bundle", *(word for word in words if word != "--offline"))

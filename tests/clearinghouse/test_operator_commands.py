@@ -58,6 +58,11 @@ def test_a_token_is_shown_once_and_worth_nothing_once_revoked(served: Served) ->
     assert served.run("token", "--revoke", secret.split("_")[1]).code == 0
     time.sleep(EVERY_SECOND)
     assert served.status_of("/v1/feed", secret) == 401
+    told = served.run("token", "St. Anna Hospital").out
+    assert f"{secret.split('_')[1]}  " in told and "  created 20" in told and "  revoked 20" in told and "expires" not in told
+    # Revoked once more by mistake: since when it is worth nothing does not change.
+    assert served.run("token", "--revoke", secret.split("_")[1]).code == 0
+    assert served.run("token", "St. Anna Hospital").out == told
 
 
 def test_an_organisation_that_is_shut_out_reads_nothing_more(served: Served) -> None:
@@ -81,6 +86,8 @@ def test_keys_are_registered_replaced_and_revoked(served: Served) -> None:
     assert served.run("key", "--revoke", second.keyid, "--reason", "lost").code == 0
     keys = {row["keyid"]: row for row in json.loads(served.run("key", "Fix Team", "--json").out)}
     assert keys[second.keyid]["reason"] == "lost"
+    assert served.run("key", "--revoke", second.keyid, "--reason", "by mistake").code == 0
+    assert keys == {row["keyid"]: row for row in json.loads(served.run("key", "Fix Team", "--json").out)}
 
 
 @pytest.mark.parametrize(

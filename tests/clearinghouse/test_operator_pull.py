@@ -207,6 +207,11 @@ def test_where_things_stand_names_the_subscriptions(hospital: Machine, ch: House
     assert "nothing pulled yet" in hospital().out and "next: remediator pull" in hospital().out
     assert hospital("pull").code == 0
     assert f"subscription default: {ch.url}, pulled 20" in hospital().out
+    outbox = Outbox(hospital.state)
+    results.put(outbox, "default", idempotency_key("stands"), ReceiptBody(fix_id="fix-" + "0" * 24, outcome="applied"))
+    outbox.close()
+    told = hospital().out
+    assert "subscription default: 1 outcome not handed over yet: remediator pull --name default" in told and "submit" not in told
     (hospital.state / "subscriptions" / "default" / "subscription.json").write_text("{")
     done = hospital()
     assert (done.code, "is damaged" in done.out) == (0, True), done

@@ -179,7 +179,8 @@ def _told_results(session: Session, found: ResultsRead, name: str, size: int, *,
     parts = ", ".join(f"{count} {outcome}{f': reason {reason}' if reason else ''}" for (outcome, reason), count in sorted(kinds.items()))
     more = f" · preview: bundle show {safe(name)}" if made else ""
     kib = max(1, round(size / 1024))
-    session.out.print(f"{safe(name)} {kib} KB: results {row['sequence']}, {len(row['outcomes'])} outcomes ({parts}){more}")
+    outcomes = f"{len(row['outcomes'])} outcome{'s' * (len(row['outcomes']) != 1)}"
+    session.out.print(f"{safe(name)} {kib} KB: results {row['sequence']}, {outcomes} ({parts}){more}")
     if not made:
         session.out.print(
             f"noted by {row['carrier']} at {row['created_at']}, about the ledger {safe(row['ledger'])}; this is all that it tells:"
@@ -210,8 +211,9 @@ def _told(session: Session, manifest: Manifest) -> int:
     if session.json is not None:
         print_json(session, row)
         return 0
+    fixes = f"{row['fixes']} fix{'es' * (row['fixes'] != 1)}"
     session.out.print(
-        f"bundle {row['sequence']}: {row['fixes']} fixes, ledger {row['ledger']} with {row['ledger_size']} entries,"
+        f"bundle {row['sequence']}: {fixes}, ledger {row['ledger']} with {row['ledger_size']} entries,"
         f" made by {row['carrier']}, expires {row['expires_at']}"
     )
     return 0

@@ -84,6 +84,8 @@ def served(
                 await _ranked(store, folder)
             async with serving(app, host=host, port=port, ssl_context=tls) as url:
                 session.out.print(f"clearinghouse at {url} · ledger key {store.audience} · {validators} validating")
+                if not validators:
+                    session.talk("nothing is validated here: remediator clearinghouse work, with the same --data and --database, does")
                 if demo:
                     await furnish(session, store, data, url)
                 session.out.file.flush()

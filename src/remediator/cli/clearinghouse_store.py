@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from remediator.clearinghouse.store import Store
 
 T = TypeVar("T")
+_TIMES = {
+    "created_at": "created",
+    "added_at": "added",
+    "expires_at": "expires",
+    "not_after": "until",
+    "until": "until",
+    "revoked_at": "revoked",
+}
 
 data_option = click.option(
     "--data", type=click.Path(file_okay=False, path_type=Path), default=Path("clearinghouse"), show_default=True, help="Its folder."
@@ -63,14 +71,19 @@ def told(session: Session, rows: list[dict[str, Any]], fields: tuple[str, ...], 
         print_json(session, shown)
         return 0
     for row in shown:
-        # A flag is told by its name, and a count of nothing is a count.
-        words = (
-            name if value is True else str(value) for name, value in row.items() if value is not None and value != "" and value is not False
-        )
+        words = (_word(name, value) for name, value in row.items() if value is not None and value != "" and value is not False)
         session.out.print("  ".join(safe(word) for word in words))
     if not shown:
         session.talk(none)
     return 0
+
+
+def _word(name: str, value: Any) -> str:
+    # A flag is told by its name, and a count of nothing is a count. Of several times each says which it is.
+    if value is True:
+        return name
+    told = _TIMES.get(name)
+    return f"{told} {value}" if told else str(value)
 
 
 def _plain(value: Any) -> Any:

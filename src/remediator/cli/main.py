@@ -20,6 +20,7 @@ from remediator.cli.session import Session
 from remediator.errors import RemediatorError
 
 PROGRAM = "remediator"
+_DAMAGED = "do not use it; get it again from its source"
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "fix": "Scan, propose fixes, and prove each one.",
@@ -152,7 +153,9 @@ def _told(error: BaseException, session: Session) -> int:
         case SystemExit():
             raise error
         case RemediatorError():
-            return _say(error, session, error.message, error.hint, error.exit_code)
+            # Of a damaged archive there are many ways to be, and one thing to do.
+            hint = error.hint or (_DAMAGED if error.exit_code == ExitCode.integrity else "")
+            return _say(error, session, error.message, hint, error.exit_code)
         case click.Abort() | KeyboardInterrupt():
             return _say(error, session, "stopped", "", ExitCode.interrupted)
         case click.exceptions.NoArgsIsHelpError() if isinstance(error.ctx.command, click.Group):

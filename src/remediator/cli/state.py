@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from remediator.cli.session import Session
+
+if TYPE_CHECKING:
+    from remediator.clearinghouse.client.subscriber import Subscriber
 
 
 def tell_state(session: Session) -> int:
@@ -24,17 +28,19 @@ def tell_state(session: Session) -> int:
 
 def _tell_outbox(session: Session) -> None:
     from remediator.clearinghouse.client.outbox import Outbox
+    from remediator.clearinghouse.client.results import place_of
 
     if not Outbox.is_there(session.settings.state):
         return
     outbox = Outbox(session.settings.state)
     try:
-        waiting, refused = (len(outbox.items(state=state)) for state in ("waiting", "refused"))
+        # What is about a subscription is told with it: another command hands it over.
+        states = [item.state for item in outbox.items() if not item.place.startswith(place_of(""))]
     finally:
         outbox.close()
-    if waiting:
+    if waiting := states.count("waiting"):
         session.out.print(f"outbox: {waiting} not delivered yet: remediator submit")
-    if refused:
+    if refused := states.count("refused"):
         session.out.print(f"outbox: {refused} refused: remediator submit says why")
 
 
@@ -43,17 +49,35 @@ def _tell_subscriptions(session: Session) -> bool:
     from remediator.cli.console import safe
     from remediator.errors import StateError
 
-    names = Subscriber.names(session.settings.state)
+    names, online = Subscriber.names(session.settings.state), False
     for name in names:
+        subscriber = Subscriber(session.settings.state, name)
         try:
-            told = Subscriber(session.settings.state, name).read()
+            told = subscriber.read()
         except StateError as error:
             # What else there is to say is said.
             session.out.print(f"subscription {safe(name)}: {safe(error.message)}: {error.hint}")
             continue
         pulled = f"pulled {told.pulled_at:%Y-%m-%d %H:%M} UTC" if told.pulled_at else "nothing pulled yet: remediator pull"
         session.out.print(f"subscription {safe(name)}: {safe(told.url)}, {pulled}")
-    return bool(names)
+        if waiting := _outcomes(session, subscriber):
+            way = f"bundle results --name {name} -o FILE" if told.sequence else f"pull --name {name}"
+            session.out.print(f"subscription {safe(name)}: {waiting} outcome{'s' * (waiting != 1)} not handed over yet: remediator {way}")
+        online = online or not told.sequence
+    return online
+
+
+def _outcomes(session: Session, subscriber: Subscriber) -> int:
+    from remediator.clearinghouse.client.outbox import Outbox
+    from remediator.cli.receipts import waiting
+
+    if not Outbox.is_there(session.settings.state):
+        return 0
+    outbox = Outbox(session.settings.state)
+    try:
+        return len(waiting(subscriber, outbox))
+    finally:
+        outbox.close()
 
 
 def _tell_last_run(session: Session) -> int:

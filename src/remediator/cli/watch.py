@@ -193,7 +193,7 @@ class _Watch:
             # Such as one that is being written anew just now.
             raise SinkError(error.message) from error
         self.matches(found)
-        self._say(f"{len(found.rows)} hits; wrote {told.out}")
+        self._say(f"{len(found.rows)} hit{'s' * (len(found.rows) != 1)}; wrote {told.out}")
 
     def _tell(self, pulled: Pulled) -> None:
         from remediator.cli.documents import selected

@@ -160,7 +160,10 @@ def _is_next(manifest: Manifest, told: Subscription, made_by: PublicKey, carrier
     if made_by.keyid != trusted:
         raise EvidenceError(f"the bundle was made by {made_by.keyid}, not by {trusted}", hint="do not use it")
     if manifest.sequence <= told.sequence:
-        raise EvidenceError(f"the bundle has the sequence number {manifest.sequence}, and {told.sequence} is here already: a step back")
+        raise EvidenceError(
+            f"the bundle has the sequence number {manifest.sequence}, and {told.sequence} is here already: a step back",
+            hint="what was imported before is left as it is; go on with a newer one",
+        )
     if manifest.sequence != told.sequence + 1:
         raise EvidenceError(
             f"the bundle {manifest.sequence} does not follow {told.sequence}",

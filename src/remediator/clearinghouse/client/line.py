@@ -108,7 +108,10 @@ class Line:
                 break
             chance = random.random()  # noqa: S311 - spreads clients, keeps no secret
             await asyncio.sleep(wait_seconds(tried, asked, first=self.place.first_wait, most=_MOST_WAIT, chance=chance))
-        raise SinkError(f"{self.place.url} could not be asked: {told}", hint="it is kept where it can be, and tried again")
+        raise SinkError(
+            f"{self.place.url} could not be asked: {told}",
+            hint="check its address, and that it runs; the same command goes on from here later",
+        )
 
     @asynccontextmanager
     async def stream(self, path: str, last: str, *, quiet_seconds: float) -> AsyncIterator[AsyncIterator[bytes]]:

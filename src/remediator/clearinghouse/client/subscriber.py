@@ -129,7 +129,7 @@ class Subscriber:
         """Return the subscription. Raises UsageError where there is none."""
         path = self._file
         if not path.exists():
-            raise UsageError(f"no subscription {self._name!r}", hint="remediator subscribe URL --trust SHA256:… --token env:NAME")
+            raise self._none()
         try:
             return Subscription.from_json(read_regular(path, limit_bytes=_MOST_BYTES))
         except (OSError, ValueError) as error:
@@ -254,13 +254,18 @@ class Subscriber:
             raise EvidenceError(f"{fix_id[:60]!r} is no id of a fix")
         return self.folder / "fixes" / f"{fix_id}.json"
 
+    def _none(self) -> UsageError:
+        return UsageError(f"no subscription {self._name!r}", hint="remediator subscribe URL --trust SHA256:… --token env:NAME")
+
     def note(self, told: Subscription) -> None:
         """Write down how far the subscription came."""
         write_atomically(self._file, json.dumps(told.as_json(), indent=1).encode())
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes away from the subscription. Raises StateError where one is at it."""
+        """Keep other processes away from the subscription. Raises UsageError where there is none, StateError where one is at it."""
+        if not self.folder.is_dir():
+            raise self._none()
         descriptor = os.open(self.folder / ".lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             try:

@@ -143,8 +143,13 @@ class People(Sessions):
         """Revoke a token. Raises UsageError where there is none."""
 
         async def work(batch: Batch) -> None:
-            if not await batch.change(schema.tokens, {"id": token_id}, revoked_at=batch.at):
+            row = await batch.one(schema.tokens, id=token_id)
+            if row is None:
                 raise UsageError(f"no token {token_id!r}", hint="remediator clearinghouse token")
+            if row["revoked_at"] is not None:
+                # Since when it is worth nothing stays as it was.
+                return
+            await batch.change(schema.tokens, {"id": token_id}, revoked_at=batch.at)
             batch.record("token", token_id, {"id": token_id, "revoked": True})
 
         await self._writer.do(work)
@@ -206,10 +211,11 @@ class People(Sessions):
             await known(batch, organisation)
             if await batch.one(schema.keys, keyid=key.keyid) is not None:
                 raise UsageError(f"the key {key.keyid} is registered already, or was", hint="a key is used by one organisation, once")
-            if replaces and not await batch.change(
-                schema.keys, {"keyid": replaces, "organisation": organisation}, revoked_at=batch.at, reason="replaced"
-            ):
-                raise UsageError(f"this organisation has no key {replaces}")
+            old = await batch.one(schema.keys, keyid=replaces, organisation=organisation) if replaces else None
+            if replaces and old is None:
+                raise UsageError(f"this organisation has no key {replaces}", hint="remediator clearinghouse key")
+            if old is not None and old["revoked_at"] is None:
+                await batch.change(schema.keys, {"keyid": replaces}, revoked_at=batch.at, reason="replaced")
             row = {"keyid": key.keyid, "organisation": organisation, "line": key.line(), "added_at": batch.at, "reason": ""}
             until = None if not_after is None else micros(not_after)
             batch.insert(schema.keys, {**row, "not_after": until, "revoked_at": None, "replaces": replaces})
@@ -223,8 +229,12 @@ class People(Sessions):
         """Revoke a key: nothing that it signs is taken from now on. Raises UsageError where there is none."""
 
         async def work(batch: Batch) -> None:
-            if not await batch.change(schema.keys, {"keyid": keyid}, revoked_at=batch.at, reason=reason[:500]):
+            row = await batch.one(schema.keys, keyid=keyid)
+            if row is None:
                 raise UsageError(f"no key {keyid}", hint="remediator clearinghouse key")
+            if row["revoked_at"] is not None:
+                return
+            await batch.change(schema.keys, {"keyid": keyid}, revoked_at=batch.at, reason=reason[:500])
             batch.record("key", keyid, {"keyid": keyid, "revoked": True, "reason": reason[:500]})
 
         await self._writer.do(work)
