@@ -104,9 +104,10 @@ async def test_each_reader_is_told_the_parts_that_are_marked_for_it(store: Store
         from sqlalchemy import select
 
         from remediator.clearinghouse.store import schema
+        from remediator.clearinghouse.store.telling import place
 
         moved = (await connection.execute(select(schema.flaws.c.updated_at, schema.flaws.c.rank))).one()
-    assert moved.rank >= 1_003_000 and moved.updated_at < schema.micros(clock.now - timedelta(hours=1))
+    assert moved.rank >= place(1_003_000, 0) and moved.updated_at < schema.micros(clock.now - timedelta(hours=1))
 
 
 async def test_a_search_by_a_name_that_others_gave_in_confidence_finds_nothing(store: Store, joins: Joins, clock: Clock) -> None:

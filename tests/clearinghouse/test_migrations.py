@@ -15,6 +15,7 @@ from sqlalchemy import Connection, create_engine, text
 from remediator.clearinghouse.store import Store
 from remediator.clearinghouse.store.database import FILE
 from remediator.clearinghouse.store.schema import micros
+from remediator.clearinghouse.store.telling import place
 from remediator.clearinghouse.wire.terms import Scope, Tier
 from remediator.testing.clearinghouse import FLAW, Clock, party
 
@@ -67,8 +68,10 @@ async def test_what_an_older_server_wrote_is_read_on(database_url: str, tmp_path
         async with store._database.reading() as connection:
             fixes = {row.id: (row.tlp, row.held_until) for row in await connection.execute(text("SELECT * FROM fixes"))}
             names = {row.id: row.names for row in await connection.execute(text("SELECT id, names FROM flaws"))}
+            ranks = {row.id: row.rank for row in await connection.execute(text("SELECT id, rank FROM flaws"))}
             assert (await connection.execute(text("SELECT tlp FROM assessments"))).scalar() == "amber"
         assert fixes == {"fix-held": ("green", micros(clock.now) + 5), "fix-out": ("amber", None)}
+        assert ranks == dict.fromkeys(names, place(1, micros(clock.now)))
         assert names == {"flaw-red": "", "flaw-out": "CVE-2017-16616"}
         assert [flaw.id for flaw in (await store.flaws(reader.caller)).items] == ["flaw-out"]
         assert [fix.id for fix in (await store.fixes(reader.caller)).items] == ["fix-out"]

@@ -566,3 +566,28 @@ async def test_all_that_is_read_together_is_of_one_moment(store: Store, joins: J
         before = await ledger.size(connection)
         await one.ask(Verb.submit_finding, {"flaw": FLAW, "scanner": "x"})
         assert await ledger.size(connection) == before, "the feed would have lines that its head knows nothing of"
+
+
+async def test_the_queue_is_ordered_by_what_feeds_say_then_by_age(store: Store, joins: Joins, clock: Clock, tmp_path: Path) -> None:
+    """As `clearinghouse serve` does it: a number that ranks nothing leaves them in the order of their ids, which are drawn by lot."""
+    from remediator.cli.clearinghouse_demo import stand_ins
+    from remediator.cli.clearinghouse_run import _ranked
+
+    one, flaws = await joins("One"), {}
+    aliases = [*((f"n{number}", ()) for number in range(6)), ("epss", ("CVE-2017-16616",)), ("kev", ("CVE-2021-44228",))]
+    for name, known in aliases:
+        clock.forward(minutes=1)
+        told = {**FLAW, "project": f"pkg:pypi/{name}", "severity": "low", "aliases": list(known)}
+        flaws[name] = (await one.ask(Verb.submit_finding, {"flaw": told, "scanner": "s"})).detail["flaw"]
+    names = {flaw_id: name for name, flaw_id in flaws.items()}
+
+    async def queue() -> list[str]:
+        return [names[flaw.id] for flaw in (await store.flaws(one.caller)).items]
+
+    assert await queue() == [name for name, _ in aliases]
+    await _ranked(store, stand_ins(tmp_path / "feeds", clock.now))
+    # A flaw without a score is as likely to be exploited as any.
+    assert await queue() == ["kev", "epss", *(f"n{number}" for number in range(6))]
+    assert await queue() == [names[flaw.id] for flaw in (await store.flaws(one.caller, order="priority")).items]
+    assert await store.rerank(lambda flaw: 0 if flaw.priority is not None and flaw.priority.kev else 1) == 8
+    assert (await queue())[0] == "kev"

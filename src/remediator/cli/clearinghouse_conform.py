@@ -84,7 +84,7 @@ def _member(session: Session, token: str, folder: Path) -> Member:
 
     # A key that is made now is registered nowhere: what is missing is to be said, and not made.
     if not (folder / KEY_FILE).is_file():
-        raise UsageError(f"{folder} has no {KEY_FILE}", hint="the folder of a key that is registered at the clearinghouse")
+        raise UsageError(f"{folder} has no {KEY_FILE}", hint="`keys` in the state folder of whoever registered it there")
     return Member(_secret(session, token), signing_key(folder))
 
 

@@ -29,7 +29,7 @@ async def link_page(request: web.Request, house: House) -> web.Response:
     """Show a button for the link: opening it alone uses nothing up, as the scanners of mail programs open links too."""
     secret = request.match_info["secret"]
     if not _LINK.match(secret):
-        return to("/login")
+        return _form(request, house, "login.html", status=404, told="This is no whole link: copy all of it, or ask for a new one.")
     return _form(request, house, "link.html", secret=secret)
 
 

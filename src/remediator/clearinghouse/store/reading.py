@@ -227,9 +227,10 @@ def _told(row: Row, part: telling.Part) -> Flaw:
     )
 
 
-def as_told_to_most(row: Row) -> Flaw:
+def as_told_to_most(row: Row, ranker: Ranker) -> Flaw:
     """Return a flaw as the widest circle of its readers is told of it: what orders the queue must not tell more."""
-    return _told(row, telling.together(telling.parts_of(row, (row["tlp"],))))
+    told = _told(row, telling.together(telling.parts_of(row, (row["tlp"],))))
+    return told.model_copy(update={"priority": ranker.priority(told)})
 
 
 def _latest(mine: Sequence[Row]) -> int | None:

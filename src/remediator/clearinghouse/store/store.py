@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from remediator.clearinghouse.store import deciding, keeping, leasing, ledger, reading, schema, submitting, validating
+from remediator.clearinghouse.store import deciding, keeping, leasing, ledger, reading, schema, submitting, telling, validating
 from remediator.clearinghouse.store.batch import Batch
 from remediator.clearinghouse.store.blobs import BlobStore
 from remediator.clearinghouse.store.calls import Call, Caller
@@ -21,7 +21,7 @@ from remediator.clearinghouse.store.cursors import Cursors
 from remediator.clearinghouse.store.database import Database
 from remediator.clearinghouse.store.ledger import Ledger
 from remediator.clearinghouse.store.lookups import Lookups
-from remediator.clearinghouse.store.schema import utc_text
+from remediator.clearinghouse.store.schema import micros, utc_text
 from remediator.clearinghouse.store.validating import Job
 from remediator.clearinghouse.store.writer import Writer
 from remediator.clearinghouse.wire.answers import (
@@ -240,13 +240,14 @@ class Store(Lookups):
         return done
 
     async def rerank(self, rank: Callable[[Flaw], int]) -> int:
-        """Put the queue into the order of what is known now; return how many flaws moved."""
+        """Put the queue into the order of what is known now, each flaw with its priority; return how many flaws moved."""
         everything, moved = Caller("", Tier.operator, frozenset((Scope.admin,))), 0
         after: Sequence[Any] | None = None
         while True:
             async with self._database.reading() as connection:
                 page = await reading.flaw_rows(connection, everything, after=after, limit=200, order="time")
-            wanted = {row["id"]: rank(reading.as_told_to_most(row)) for row in page.items}
+            told = {row["id"]: reading.as_told_to_most(row, self.ranker) for row in page.items}
+            wanted = {flaw_id: telling.place(rank(flaw), micros(flaw.first_seen)) for flaw_id, flaw in told.items()}
 
             async def work(batch: Batch, wanted: dict[str, int] = wanted) -> int:
                 await batch.fetch_flaws(wanted)

@@ -13,7 +13,7 @@ from remediator.clearinghouse.store.calls import Call, identify
 from remediator.clearinghouse.store.leasing import check_lease
 from remediator.clearinghouse.store.reports import check_room
 from remediator.clearinghouse.store.schema import micros
-from remediator.clearinghouse.store.telling import begun, severity_rank, tell, tell_again
+from remediator.clearinghouse.store.telling import begun, severity_place, tell, tell_again
 from remediator.clearinghouse.store.validating import requeue
 from remediator.clearinghouse.wire.answers import Answer
 from remediator.clearinghouse.wire.envelope import RefusedError
@@ -202,7 +202,7 @@ def _begin(batch: Batch, call: Call, body: FlawBody, embargo: int | None) -> Row
         "first_seen": micros(batch.due),
         "updated_at": batch.at,
         "merged_into": "",
-        "rank": severity_rank(body.severity),
+        "rank": severity_place(body.severity, batch.at),
     }
     batch.flaws[str(row["id"])] = batch.insert(schema.flaws, row)
     return row

@@ -17,6 +17,8 @@ from remediator.records.record import canonical_json
 MARKS = tuple(each.value for each in Tlp)
 """From the laxest to the strictest."""
 _SEVERITIES = ("critical", "high", "medium", "low", "info")
+_MINUTE, _SINCE, _MINUTES = 60_000_000, 1_577_836_800_000_000, 40_000_000
+"""Ages in the queue: microseconds, the beginning of 2020, and how many minutes are told apart from then on."""
 _MOST_NAMES, _MOST_WEAKNESSES = 50, 20
 
 
@@ -34,9 +36,14 @@ def begun(tlp: str, said: str, at: int) -> str:
     return f'{{"{tlp}":{{"at":{at},"first":{at},"said":{said}}}}}'
 
 
-def severity_rank(severity: str) -> int:
-    """Return where a flaw stands in the queue as long as nothing else is known of it; smaller is sooner."""
-    return 1_000_000 + 1_000 * _SEVERITIES.index(severity)
+def place(urgency: int, first: int) -> int:
+    """Return where a flaw stands in the queue: by urgency, the smallest first, then by age, to the minute."""
+    return urgency * _MINUTES + min(max((first - _SINCE) // _MINUTE, 0), _MINUTES - 1)
+
+
+def severity_place(severity: str, first: int) -> int:
+    """Return where a flaw stands in the queue as long as nothing else is known of it."""
+    return place(1_000_000 + 1_000 * _SEVERITIES.index(severity), first)
 
 
 def tell(batch: Batch, flaw: Row, tlp: str, said: dict[str, Any]) -> None:
@@ -49,7 +56,7 @@ def tell(batch: Batch, flaw: Row, tlp: str, said: dict[str, Any]) -> None:
     flaw["doc"] = canonical_json(parts).decode("ascii")
     flaw["tlp"] = min(parts, key=MARKS.index)
     if tlp == flaw["tlp"]:
-        rank = severity_rank(part["said"]["severity"])
+        rank = severity_place(part["said"]["severity"], part["first"])
         flaw["rank"] = rank if before != tlp else min(flaw["rank"], rank)
     # Where it stands in the list of what changed is seen by all of its readers: it moves with what all of them are told.
     batch.touch(flaw, moved=tlp == flaw["tlp"] and not flaw["embargoed"])
