@@ -142,6 +142,27 @@ async def test_what_nothing_but_its_key_tells_apart_is_done_once(outbox: Outbox,
     assert len((await team.store.leases(team.caller)).items) == 1
 
 
+async def test_who_is_told_to_come_back_much_later_does_not_sit_there(outbox: Outbox, team: Party) -> None:
+    asked = []
+
+    async def full(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        body = {"code": "too-many-requests", "detail": "no room", "hint": "ask the operator"}
+        return web.json_response(body, status=429, headers={"Retry-After": "3600"})
+
+    app = web.Application()
+    app.router.add_get("/v1", full)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        with pytest.raises(SinkError, match="429 no room; ask the operator"):
+            await delivered(outbox, put(outbox), team, f"http://127.0.0.1:{runner.addresses[0][1]}")
+    finally:
+        await runner.cleanup()
+    assert asked == ["/v1"]
+
+
 async def test_what_nobody_answers_waits(outbox: Outbox, team: Party) -> None:
     with pytest.raises(SinkError):
         await delivered(outbox, put(outbox), team, "http://127.0.0.1:9")

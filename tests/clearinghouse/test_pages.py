@@ -95,6 +95,8 @@ async def test_a_link_works_once_and_is_not_used_up_by_looking(visits: Visits, s
     visitor = await visits()
     for _ in range(3):
         assert (await visitor.get(f"/login/{secret}"))[0].status == 200
+        cut, words = await visitor.get(f"/login/{secret[:9]}")
+        assert cut.status == 404 and "no whole link" in words
     first, _ = await visitor.send("/login/link", f"/login/{secret}", {"secret": secret})
     other = await visits()
     second, text = await other.send("/login/link", f"/login/{secret}", {"secret": secret})

@@ -102,9 +102,10 @@ class Line:
                 refused = refusal(status, answer)
                 if not is_retried(status) or refused.code not in (None, *MENDED_BY_TIME):
                     raise error_of(self.place.url, self.place.name, status, refused)
-                told = f"{status} {refused.text}"
+                told = f"{status} {refused.text}" + (f"; {refused.hint}" if refused.hint else "")
                 asked = retry_after(headers["Retry-After"], datetime.now(UTC)) if "Retry-After" in headers else None
-            if tried == _TRIES:
+            if tried == _TRIES or (asked is not None and asked > _MOST_WAIT):
+                # Nobody sits there for as long as that; what is on disk is sent when the command is called again.
                 break
             chance = random.random()  # noqa: S311 - spreads clients, keeps no secret
             await asyncio.sleep(wait_seconds(tried, asked, first=self.place.first_wait, most=_MOST_WAIT, chance=chance))
