@@ -591,3 +591,30 @@ async def test_the_queue_is_ordered_by_what_feeds_say_then_by_age(store: Store, 
     assert await queue() == [names[flaw.id] for flaw in (await store.flaws(one.caller, order="priority")).items]
     assert await store.rerank(lambda flaw: 0 if flaw.priority is not None and flaw.priority.kev else 1) == 8
     assert (await queue())[0] == "kev"
+
+
+async def test_a_folder_whose_key_signed_a_ledger_begins_no_second_one(database_url: str, tmp_path: Path) -> None:
+    """As where `--database` is left out beside a server on PostgreSQL: one key would sign two ledgers."""
+    from remediator.errors import ConfigError
+
+    data = tmp_path / "data"
+    async with Store.open(database_url, data) as made:
+        audience = made.audience
+    (data / "clearinghouse.sqlite").rename(tmp_path / "away") if database_url == "sqlite" else None
+    with pytest.raises(ConfigError, match="another database") as refused:
+        async with Store.open("sqlite", data):
+            pass
+    assert "--database" in refused.value.hint and not (data / "clearinghouse.sqlite").exists()
+    (tmp_path / "away").rename(data / "clearinghouse.sqlite") if database_url == "sqlite" else None
+    async with Store.open(database_url, data) as again:
+        assert again.audience == audience
+
+
+async def test_an_empty_postgresql_is_not_taken_for_the_one_that_was_served(postgres: Any, tmp_path: Path) -> None:
+    from remediator.errors import ConfigError
+
+    async with Store.open("sqlite", tmp_path / "data"):
+        pass
+    with pytest.raises(ConfigError, match="another database"):
+        async with Store.open(postgres.database(), tmp_path / "data"):
+            pass

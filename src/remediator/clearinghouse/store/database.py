@@ -17,6 +17,7 @@ from remediator.artefacts import private_folder
 from remediator.clearinghouse.wire.envelope import RefusedError
 from remediator.clearinghouse.wire.terms import Problem
 from remediator.errors import ConfigError, StateError
+from remediator.evidence.keys import KEY_FILE
 
 FILE = "clearinghouse.sqlite"
 LOCK = 0x52454D
@@ -34,14 +35,23 @@ class Database:
     @classmethod
     @asynccontextmanager
     async def open(cls, url: str, data: Path) -> AsyncIterator[Database]:
-        """Connect and migrate. Raises ConfigError for a URL of another kind, StateError where the database does not answer."""
+        """Connect and migrate. Raises ConfigError for a URL of another kind, StateError where the database does not answer.
+
+        Also ConfigError for an empty database in a folder whose ledger key was used before: it would sign another ledger than the one that
+        its clients know.
+        """
         private_folder(data)
+        used = (data / "ledger" / KEY_FILE).exists()
         database = _postgres(url) if url.startswith(("postgresql:", "postgresql+psycopg:", "postgres:")) else _sqlite(url, data)
+        if used and _has_no_file(database):
+            raise _elsewhere(data)
         try:
             try:
                 async with database._writer.begin() as connection:
                     if database.is_postgres:
                         await connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": LOCK})
+                    if used and await connection.run_sync(_is_empty):
+                        raise _elsewhere(data)
                     await connection.run_sync(_migrate)
             except SQLAlchemyError as error:
                 raise StateError(f"the database does not answer: {_first_line(error)}", hint="check the URL and that it runs") from error
@@ -119,6 +129,24 @@ def _postgres(url: str) -> Database:
     # One view for all that one answer is made of, as SQLite gives it: else the feed has lines that its head knows nothing of.
     reader = create_async_engine(address, pool_size=8, max_overflow=4, isolation_level="REPEATABLE READ", **options)
     return Database(writer, reader, is_postgres=True)
+
+
+def _has_no_file(database: Database) -> bool:
+    # Connecting makes an empty one.
+    return not database.is_postgres and not Path(str(database._writer.url.database)).exists()
+
+
+def _elsewhere(data: Path) -> ConfigError:
+    return ConfigError(
+        f"the clearinghouse in {data} has its records in another database: this one is empty",
+        hint="--database names the one that it is served with; or bring back a copy of it",
+    )
+
+
+def _is_empty(connection: Connection) -> bool:
+    from alembic.migration import MigrationContext
+
+    return MigrationContext.configure(connection).get_current_revision() is None
 
 
 def _migrate(connection: Connection) -> None:
