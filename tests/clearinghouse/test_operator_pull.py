@@ -358,6 +358,13 @@ def test_a_hit_is_exit_code_1_and_a_plan_for_people_and_programs(hospital: Machi
     assert {path.name for path in out.iterdir()} == {"patches", "plan.csv", "plan.html", "vex.openvex.json", "vex.cdx.json"}
 
 
+def test_an_sbom_that_is_named_twice_is_read_once_and_what_is_assumed_is_told(hospital: Machine, ch: House) -> None:
+    ch.fix("match-twice")
+    sbom = hospital.sbom("match-twice")
+    done = hospital("pull", "--sbom", sbom, "--sbom", f"./{sbom.name}")
+    assert (done.code, "1 component: 1 hit." in done.err, "due dates take the worst" in done.err) == (1, True, True), done
+
+
 def test_json_of_a_match_has_what_the_plan_has(hospital: Machine, ch: House) -> None:
     fix = ch.fix("match-json")
     hospital("pull")

@@ -55,7 +55,8 @@ def planned(session: Session, name: str, sboms: Sequence[Path], out: Path, *, fe
     from remediator.clearinghouse.priority.read import read_feeds
     from remediator.clearinghouse.sbom import matches, read_sbom, said_fixed
 
-    read_in = [read_sbom(path) for path in sboms]
+    # Named twice by mistake, what is in it is not there twice.
+    read_in = [read_sbom(path) for path in {each.resolve(): each for each in sboms}.values()]
     now = datetime.now(UTC)
     known = read_feeds(feeds, at=now) if feeds is not None else Feeds(now)
     subscriber = Subscriber(session.settings.state, name)
@@ -104,7 +105,7 @@ def _tell(session: Session, rows: Sequence[Mapping[str, Any]], sboms: Sequence[S
     components, nameless = sum(len(each.components) for each in sboms), sum(len(each.unnamed) for each in sboms)
     left = f"; {nameless} have no package URL and cannot be matched" if nameless else ""
     hits = "1 hit" if len(rows) == 1 else f"{len(rows)} hits"
-    session.talk(f"{components} components{left}: {hits}. The SBOM stayed on this machine")
+    session.talk(f"{components} component{'s' * (components != 1)}{left}: {hits}. The SBOM stayed on this machine")
     if not rows:
         session.talk(f"wrote {safe(str(out))}: a plan with nothing in it")
         return
