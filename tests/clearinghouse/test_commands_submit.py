@@ -222,6 +222,10 @@ def test_a_token_that_is_refused_is_exit_code_4_and_loses_nothing(run: Run, fold
         (("opt-out", "--json", "duplicate"), "duplicate"),
         (("opt-out", "pkg:pypi/a", "--contact", "a", "--json", "contact"), "contact"),
         (("opt-out", "--to", "theirs"), "theirs"),
+        (("revoke", "fix-" + "0" * 24), "--reason"),
+        (("revoke", "fix-" + "0" * 24, "--reason", ""), "1 to 2000"),
+        (("revoke", "nonsense", "--reason", "r"), "nonsense"),
+        (("revoke", "fix-" + "0" * 24, "--reason", "r"), "not-found"),
         (("lift",), "FLAW"),
         (("lift", "CVE-2026-0001"), "CVE-2026-0001"),
         (("lift", "flaw-" + "0" * 24, "--offline"), "offline"),
@@ -275,6 +279,16 @@ def test_a_project_that_opted_out_is_not_leased_until_that_is_withdrawn(run: Run
     overruled = served[0].run("opt-outs", "--withdraw", "pkg:pypi/quiet")
     assert overruled.code == 0 and "makes none for that project again" in overruled.err and "no opt-out is left" in overruled.err
     assert_told(run("opt-out", "pkg:pypi/quiet", "--contact", "me@quiet.example"), 4, "overruled")
+
+
+def test_a_fix_is_taken_back_once_and_by_its_submitter_alone(run: Run, folder: Path, served: tuple[Served, dict[str, str]]) -> None:
+    (row,) = json.loads(run("submit", bundle(folder, "0.6.9"), "--json").out)
+    other = program(settled(served, "TWO"), "revoke", row["id"], "--reason", "not mine", TWO=served[1]["TWO"])
+    assert_told(other, 2, "not-found")
+    done = run("revoke", row["subject"], "--reason", "it was bypassed")
+    assert (done.code, done.out) == (0, f"{row['id']}  revoked\n")
+    assert_told(run("revoke", row["id"], "--reason", "once more"), 7, "revoked already", "hint: ")
+    assert ": revoked" in run("submit", "--status").out
 
 
 def test_an_embargo_ends_once_all_agreed_who_asked_for_one(run: Run, folder: Path, served: tuple[Served, dict[str, str]]) -> None:

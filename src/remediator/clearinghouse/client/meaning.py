@@ -53,7 +53,7 @@ def error_of(url: str, name: str, status: int, refused: Refusal) -> RemediatorEr
             )
         return AuthError(told, hint=hint)
     if refused.code in _CONFLICT:
-        return ConflictError(told, hint=refused.hint)
+        return ConflictError(told, hint=refused.hint or "look at its state first")
     if refused.code is not None:
         elsewhere = "check the id, and that it is of this clearinghouse" if refused.code is Problem.not_found else ""
         return RefusedError(refused.code, told, hint=refused.hint or elsewhere)
