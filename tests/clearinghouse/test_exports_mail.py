@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from remediator.clearinghouse.exports.mail import mailed
-from remediator.clearinghouse.wire.answers import Published
+from remediator.clearinghouse.wire.answers import Published, Validation
 from remediator.clearinghouse.wire.terms import FixState
 from remediator.errors import PatchError
 from remediator.testing.published import PATCH, published_fix
@@ -53,6 +53,12 @@ def test_git_am_takes_the_mail(repository: Path) -> None:
     assert message.startswith("Text from outside is run as code\n")
     assert f"Remediator-Fix: fix-{'b' * 24}\n" in message
     assert "Remediator-Evidence: E4\n" in message
+    assert "No scanner" not in message
+
+
+def test_a_mail_says_that_a_flaw_has_its_names_from_its_submitter(repository: Path) -> None:
+    message = taken(repository, published_fix(fix={"validation": Validation(outcome="agreed", level=4, shown_by="reproducer")}))
+    assert "No scanner of the clearinghouse sees this flaw" in " ".join(message.split())
 
 
 @pytest.mark.parametrize(

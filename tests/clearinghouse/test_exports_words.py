@@ -11,6 +11,7 @@ import pytest
 from remediator.clearinghouse.exports import csaf, cyclonedx, openvex, osv
 from remediator.clearinghouse.exports.product import Product
 from remediator.clearinghouse.sbom import Component, Match, MatchLevel
+from remediator.clearinghouse.wire.answers import Validation
 from remediator.clearinghouse.wire.terms import FixState, Tlp
 from remediator.testing.published import AT, published_fix
 
@@ -49,6 +50,15 @@ def test_a_release_that_only_the_submitter_calls_fixed_is_never_declared_fixed(f
     assert "0.6.1" in text
     assert "pyanyapi@0.6.1" not in text
     assert not {"fixed", "first_fixed", "not_affected", "resolved"} & set(keys_and_words(document))
+
+
+@pytest.mark.parametrize("form", sorted(MAKERS))
+def test_whose_flaw_it_is_where_no_scanner_sees_it_is_told_as_the_submitters_word(form: str) -> None:
+    for shown_by, told in (("reproducer", True), ("scanner", False)):
+        document = made(form, published_fix(fix={"validation": Validation(outcome="agreed", level=4, shown_by=shown_by)}))
+        assert ("No scanner of the clearinghouse sees this flaw" in json.dumps(document)) is told
+        if form == "osv":
+            assert document["database_specific"]["names_as_said_by_submitter"] is told
 
 
 def keys_and_words(value: object) -> list[str]:

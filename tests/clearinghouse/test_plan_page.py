@@ -18,7 +18,7 @@ from remediator.clearinghouse.client import plan
 from remediator.clearinghouse.client.plan_page import About
 from remediator.clearinghouse.priority.feeds import Feeds, Kev
 from remediator.clearinghouse.sbom import Component, Match, MatchLevel, Sbom
-from remediator.clearinghouse.wire.answers import Fix, Flaw, Published
+from remediator.clearinghouse.wire.answers import Fix, Flaw, Published, Validation
 from remediator.clearinghouse.wire.terms import FixState
 from remediator.cli import json_fields
 
@@ -81,6 +81,14 @@ def test_every_row_says_what_to_do_by_when_and_why(tmp_path: Path) -> None:
         assert told in html
     assert (tmp_path / facts["patch_file"]).read_bytes() == DIFF.encode()
     assert "and 100 more" in html
+
+
+def test_a_flaw_that_no_scanner_sees_is_told_to_be_named_by_its_submitter(tmp_path: Path) -> None:
+    (row,) = written(tmp_path, [match(1, validation=Validation(outcome="agreed", level=4, shown_by="reproducer"))])
+    assert row.facts["shown_by"] == "reproducer"
+    assert "No scanner sees this flaw" in (tmp_path / "plan.html").read_text()
+    written(tmp_path, [match(1, validation=Validation(outcome="agreed", level=4, shown_by="scanner"))])
+    assert "No scanner sees this flaw" not in (tmp_path / "plan.html").read_text()
 
 
 def test_table_and_page_have_the_same_rows(tmp_path: Path) -> None:

@@ -372,6 +372,23 @@ def left_open(check: Check) -> Check:
     return check.model_copy(update={"status": CheckStatus.not_run, "reason": "not-replayed"})
 
 
+@pytest.mark.parametrize("unseen", [False, True])
+async def test_what_showed_it_is_told_with_the_level(store: Store, joins: Joins, submitter: Party, tmp_path: Path, unseen: bool) -> None:
+    def ladder() -> list[Check]:
+        evidence = {"shown": False} if unseen else {}
+        return [
+            check.model_copy(update={"evidence": evidence}) if check.name == "rescan" else check
+            for check in checks((*LADDER, ("reproducer", E.E4)))
+        ]
+
+    told = made(tmp_path / "e4", submitter.key, recorded=ladder())
+    fix_id = await submit(submitter, told.body, told.archive)
+    await validated(store, submitter, fix_id, Sandbox(lambda request: ladder()))
+    operator = await joins("operator")
+    out = (await store.published(operator.caller, fix_id)).fix
+    assert (out.level, out.validation and out.validation.shown_by) == (4, "reproducer" if unseen else "scanner")
+
+
 @pytest.mark.parametrize(
     ("reviewed", "replayed_before", "level"),
     [

@@ -172,6 +172,7 @@ def judged(bundle: Bundle, report: ReplayReport) -> Found:
         outcome=report.outcome.value,
         reason=reason,
         level=int(level) if state is FixState.verified and level is not None else None,
+        shown_by=("scanner" if verdict.seen else "reproducer") if state is FixState.verified else "",
         replayed=True,
         replayed_digest=report.replayed_digest,
         differences=tuple(str(each)[:500] for each in report.differences[:20]),

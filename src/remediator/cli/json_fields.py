@@ -86,6 +86,7 @@ MATCH = (
     "aliases",
     "severity",
     "level",
+    "shown_by",
     "fixed_version",
     "due_days",
     "due_on",

@@ -119,6 +119,8 @@ def _tell(session: Session, rows: Sequence[Mapping[str, Any]], sboms: Sequence[S
         lines.append([Text(safe(str(word), limit=60)) for word in told])
     for line in columns(lines):
         session.out.print(line)
+    if said := sum(row["shown_by"] == "reproducer" for row in rows):
+        session.talk(f"{said} of these mend what no scanner sees: which flaw it is is their submitters' word (plan.html says which)")
     if any(row["assumed"] for row in rows):
         session.talk("due dates take the worst where nothing is known (plan.html says what); --feeds and --not-exposed tell what is")
     session.talk(f"wrote {safe(str(out))}: patches, VEX, plan.csv and plan.html; nothing was applied")

@@ -78,7 +78,12 @@ class Verdict(Record):
     def shown(self) -> bool:
         """Return whether something shows that the flaw is gone: a scanner that saw it before, or a reproducer (E4)."""
         reproduced = self.level is not None and self.level >= EvidenceLevel.E4
-        return reproduced or not _says_unseen(self.checks)
+        return reproduced or self.seen
+
+    @property
+    def seen(self) -> bool:
+        """Return whether a scanner saw the flaw before."""
+        return not _says_unseen(self.checks)
 
     @property
     def sufficient(self) -> bool:

@@ -83,6 +83,7 @@ def _facts(match: Match, feeds: Feeds, exposed: bool | None, affected: bool) -> 
         "aliases": list(flaw.aliases),
         "severity": flaw.severity,
         "level": told.fix.level,
+        "shown_by": told.fix.validation.shown_by if told.fix.validation else "",
         "fixed_version": told.fix.fixed_version,
         "due_days": priority.due_days,
         "due_on": _due_on(told.published_at, priority.due_days),

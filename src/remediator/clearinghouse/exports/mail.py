@@ -27,6 +27,7 @@ def mailed(published: Published, *, author: str = "remediator <remediator@localh
             [
                 ("Proven to evidence level", f"E{fix.level}, by a replay of the clearinghouse's own" if fix.level is not None else "none"),
                 ("Flaw:", " ".join(filter(None, (names, f"({weakness})" if weakness else "", told.title(flaw))))),
+                *([("Note:", unsure)] if (unsure := told.said_names(published)) else []),
             ],
             {
                 "Remediator-Fix": told.line(fix.id),

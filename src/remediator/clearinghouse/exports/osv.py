@@ -42,6 +42,7 @@ def _record(published: Published, publisher: str, at: datetime) -> dict[str, Any
             "cwe_ids": [f"CWE-{number}" for number in flaw.cwe],
             "severity": told.line(flaw.severity),
             "evidence_level": f"E{fix.level}" if fix.level is not None else None,
+            "names_as_said_by_submitter": told.is_named_by_submitter(published),
             "patch_digest": told.patch_digest(published),
             "fixed_version_as_said_by_submitter": told.line(fix.fixed_version) or None,
         },

@@ -66,7 +66,23 @@ def action(published: Published) -> str:
     fix = published.fix
     proof = f"proven to evidence level E{fix.level} by the clearinghouse's own replay" if fix.level is not None else "not replayed"
     text = f"Apply the patch of the fix {fix.id} ({patch_digest(published)}), {proof}."
-    return f"{text} {said_release(published)}" if fix.fixed_version else text
+    return " ".join(filter(None, (text, said_names(published), said_release(published) if fix.fixed_version else "")))
+
+
+def is_named_by_submitter(published: Published) -> bool:
+    """Return whether no scanner of the clearinghouse sees the flaw, so that which one it is is its submitter's word."""
+    validation = published.fix.validation
+    return validation is not None and validation.shown_by == "reproducer"
+
+
+def said_names(published: Published) -> str:
+    """Return what is not vouched for where no scanner sees the flaw: a reproducer shows what it asserts, and not whose flaw that is."""
+    if not is_named_by_submitter(published):
+        return ""
+    return (
+        "No scanner of the clearinghouse sees this flaw: what is shown to be gone is what its submitter's reproducer asserts, "
+        "under the names that the submitter gave it."
+    )
 
 
 def said_release(published: Published) -> str:

@@ -126,6 +126,8 @@ class Validation(Record):
     level: int | None = None
     replayed: bool | None = None
     replayed_digest: str = ""
+    shown_by: str = ""
+    """What showed that the flaw is gone: `scanner`, or the submitter's `reproducer` where no scanner here sees the flaw; "" is: nothing."""
     differences: tuple[str, ...] = ()
     checks: tuple[dict[str, Any], ...] = ()
     """Of the replayed verdict: name, level, status, reason, summary."""
