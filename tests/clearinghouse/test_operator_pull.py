@@ -382,6 +382,7 @@ def test_a_withdrawn_patch_does_not_stay_where_it_could_be_applied(hospital: Mac
     ch.revoke(fix)
     done = hospital("pull", "--sbom", sbom)
     assert done.code == 1 and "do not apply" in done.out
+    assert f"withdrawn: {fix}, revoked: bypassed; see to it" in done.err
     assert not patch.exists()
     (row,) = rows_of(hospital)
     assert (row["state"], row["patch_file"]) == ("revoked", "")

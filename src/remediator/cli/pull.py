@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from remediator.cli.session import Session
 if TYPE_CHECKING:
     from remediator.clearinghouse.client.http import Place
     from remediator.clearinghouse.client.subscriber import Pulled, Subscriber
+
+_MOST_CELLS = 200
 
 
 @click.command("pull", cls=Verb, json_fields=(*json_fields.PULL, *json_fields.MATCH))
@@ -124,8 +127,21 @@ def tell_pulled(session: Session, pulled: Pulled, *, first: bool = False) -> Non
         f"{safe(pulled.name)}: {len(pulled.new)} new, {len(pulled.withdrawn)} withdrawn, {pulled.fixes} in all;"
         f" signature ok, the ledger ({pulled.ledger_size} entries) {known}"
     )
+    for each, why in _withdrawn(session, pulled):
+        session.talk(f"withdrawn: {safe(each)}, {why}; see to it where you applied it")
+
+
+def _withdrawn(session: Session, pulled: Pulled) -> Iterator[tuple[str, str]]:
+    from remediator.clearinghouse.client.subscriber import Subscriber
+    from remediator.cli.console import safe
+
+    if not pulled.withdrawn:
+        return
+    fixes = {each.published.fix.id: each.published.fix for each in Subscriber(session.settings.state, pulled.name).kept()}
     for each in pulled.withdrawn:
-        session.talk(f"withdrawn: {safe(each)}; if you applied it: remediator match tells why")
+        fix = fixes[each]
+        why = f"superseded by {fix.superseded_by}" if fix.superseded_by else f"revoked: {fix.revoked_reason}"
+        yield each, safe(why, limit=_MOST_CELLS)
 
 
 def _tell(session: Session, pulled: Pulled, *, alone: bool, first: bool) -> None:
