@@ -142,7 +142,10 @@ async def test_another_database_beside_the_same_folder_removes_nothing(
     one = await joins("One")
     digest = await one.put(b"data")
     clock.forward(days=30)
-    async with Store.open(f"sqlite:///{tmp_path / 'other.sqlite'}", tmp_path / "data", clock=clock, elapsed=clock.elapsed) as other:
+    other_url = f"sqlite:///{tmp_path / 'other.sqlite'}"
+    async with Store.open(other_url, tmp_path / "its-own", clock=clock, elapsed=clock.elapsed):
+        pass
+    async with Store.open(other_url, tmp_path / "data", clock=clock, elapsed=clock.elapsed) as other:
         await other.sweep()
     assert store.blobs.path(digest).exists()
 
