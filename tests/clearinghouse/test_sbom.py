@@ -146,6 +146,9 @@ def test_a_bill_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(module, "MOST_COMPONENTS", 2)
     with pytest.raises(SbomError, match="more than 2 components"):
         read_sbom(path)
+    (tmp_path / "bomb.json").write_bytes(b'{"bomFormat": "CycloneDX", "components": [' + b"[]," * 20_000_000 + b"[]]}")
+    with pytest.raises(SbomError, match="JSON values"):
+        read_sbom(tmp_path / "bomb.json")
     monkeypatch.setattr(module, "MOST_BYTES", 10)
     with pytest.raises(SbomError, match="more than 10 bytes"):
         read_sbom(path)

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 from xml.parsers import expat
 
 from remediator.errors import RemediatorError
+from remediator.evidence.values import has_more
 
 _MOST_DEPTH = 200
+_MOST_VALUES = 20_000_000
 _MOST_TEXT = 4_096
 _NAMESPACE = "http://cyclonedx.org/schema/bom/"
 
@@ -47,6 +49,8 @@ def listed(data: bytes, source: str) -> tuple[str, Iterator[Item]]:
 
 
 def _json(data: bytes, source: str) -> Mapping[str, Any]:
+    if has_more([data], _MOST_VALUES):
+        raise SbomError(f"{source} holds more than {_MOST_VALUES} JSON values", hint="no bill has as many; do not trust it")
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
