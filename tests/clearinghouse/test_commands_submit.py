@@ -291,6 +291,34 @@ def test_a_fix_is_taken_back_once_and_by_its_submitter_alone(run: Run, folder: P
     assert ": revoked" in run("submit", "--status").out
 
 
+def test_a_better_fix_takes_the_place_of_one(run: Run, folder: Path) -> None:
+    old, new = (json.loads(run("submit", bundle(folder, version), "--json").out)[-1] for version in ("0.5.1", "0.5.2"))
+    done = run("revoke", old["subject"], "--by", new["id"], "--reason", "smaller")
+    assert (done.code, done.out) == (0, f"{old['id']}  superseded\n")
+    assert ": superseded" in run("submit", "--status").out
+    assert_told(run("revoke", new["id"], "--by", "nonsense", "--reason", "r"), 2, "nonsense")
+
+
+def test_a_flaw_is_reported_without_a_fix_once_and_assessed(run: Run, folder: Path, served: tuple[Served, dict[str, str]]) -> None:
+    found = bundle(folder, "0.4.0")
+    for _ in range(2):
+        (row,) = json.loads(run("submit", found, "--finding", "--json").out)
+    assert (row["verb"], row["delivery"], row["id"].startswith("finding-")) == ("submit-finding", "delivered", True)
+    flaw = run("lift", row["id"]).out.split()[0]
+    assert_told(run("assess", flaw, "correct"), 4, "scope")
+    data = served[0].folder / "ch"
+
+    async def assessor() -> str:
+        async with Store.open("sqlite", data) as store:
+            me = next(each for each in await store.organisations() if each.name == "ONE")
+            return (await store.create_token(me.id, (Scope.submit, Scope.assess, Scope.pull)))[1]
+
+    said = run("assess", flaw, "incorrect", "--reason", "behind a login", "--tests-passed", ONE=asyncio.run(assessor()))
+    assert (said.code, said.out) == (0, f"{flaw}  incorrect\n"), said
+    assert_told(run("assess", flaw, "perhaps"), 2, "perhaps")
+    assert_told(run("assess", "CVE-2026-1", "correct"), 2, "CVE-2026-1")
+
+
 def test_an_embargo_ends_once_all_agreed_who_asked_for_one(run: Run, folder: Path, served: tuple[Served, dict[str, str]]) -> None:
     body = {"flaw": {"project": "pkg:pypi/kept", "title": "t", "aliases": ["CVE-2026-7777"]}, "scanner": "s"}
     until = datetime.now(UTC) + timedelta(days=9)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,7 +13,6 @@ from remediator.cli.session import Session
 
 if TYPE_CHECKING:
     from remediator.clearinghouse.client.http import Clearinghouse
-    from remediator.clearinghouse.wire.answers import Answer
 
 _SAYS = {
     "agreed": "you agreed; it ends once everybody did who asked for an embargo, else at its date",
@@ -34,25 +32,15 @@ def command(session: Session, subject: str, reason: str, name: str | None) -> in
     TLP:RED stays with you.
     """
     from remediator.clearinghouse.wire.terms import Verb as Asked
-    from remediator.cli.console import safe
-    from remediator.cli.documents import print_json
-    from remediator.cli.places import asked
+    from remediator.cli.places import performed, told
     from remediator.errors import UsageError
 
     if not re.fullmatch(r"(flaw|fix|finding|s)-[0-9a-f]{24}", subject):
         raise UsageError(f"{subject[:60]!r} is no id of a flaw, fix or finding", hint="remediator submit shows what you submitted by it")
-    key = f"u:{secrets.token_hex(16)}"
 
-    async def work(clearinghouse: Clearinghouse) -> Answer:
+    async def body(clearinghouse: Clearinghouse) -> dict[str, Any]:
         flaw = subject if subject.startswith("flaw-") else str((await clearinghouse.status(subject)).detail.get("flaw"))
-        return await clearinghouse.ask(Asked.lift, {"flaw_id": flaw, "reason": reason}, key=key)
+        return {"flaw_id": flaw, "reason": reason}
 
-    answer = asked(session, name, work)
-    if session.json is not None:
-        plain = answer.as_json()
-        print_json(session, {each: plain[each] for each in json_fields.ANSWER})
-        return 0
-    before = " already" if answer.duplicate else ""
-    session.out.print(f"{safe(answer.id)}  {safe(answer.state)}{before}")
-    session.talk(_SAYS.get(answer.state, ""))
-    return 0
+    answer = performed(session, name, Asked.lift, body)
+    return told(session, answer, note=_SAYS.get(answer.state, ""))

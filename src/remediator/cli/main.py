@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "opt-out": "Say that a project is not to be scanned, or list those that are not.",
         "lift": "Agree to end a flaw's embargo before its date.",
         "revoke": "Take back a fix of yours that turned out to be wrong.",
+        "assess": "Say of a flaw or a fix whether it is right.",
         "subscribe": "Subscribe to a clearinghouse, or list the subscriptions.",
         "pull": "Fetch what a clearinghouse released, checked against its ledger.",
         "match": "Match pulled fixes against your SBOM, on this machine.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from remediator.cli.session import Session
 
 if TYPE_CHECKING:
     from remediator.clearinghouse.client.http import Clearinghouse
-    from remediator.clearinghouse.wire.answers import Answer, OptOut
+    from remediator.clearinghouse.wire.answers import OptOut
 
 
 @click.command("opt-out", cls=Verb, json_fields=(*json_fields.ANSWER, *json_fields.OPT_OUT))
@@ -55,24 +54,15 @@ def command(session: Session, project: str | None, contact: str, reason: str, da
 
 def _told(session: Session, name: str | None, body: dict[str, Any]) -> int:
     from remediator.clearinghouse.wire.terms import Verb as Asked
-    from remediator.cli.console import safe
-    from remediator.cli.documents import print_json
-    from remediator.cli.places import asked
+    from remediator.cli.places import performed, told
 
-    key = f"o:{secrets.token_hex(16)}"
+    async def made(_: Clearinghouse) -> dict[str, Any]:
+        return body
 
-    async def work(clearinghouse: Clearinghouse) -> Answer:
-        return await clearinghouse.ask(Asked.opt_out, body, key=key)
-
-    answer = asked(session, name, work)
-    if session.json is not None:
-        plain = answer.as_json()
-        print_json(session, {each: plain[each] for each in json_fields.ANSWER})
-        return 0
-    session.out.print(f"{safe(str(answer.detail.get('project') or body['project']))}  {safe(answer.state)}")
-    if answer.duplicate:
-        session.talk("there was none that holds")
-    return 0
+    answer = performed(session, name, Asked.opt_out, made)
+    return told(
+        session, answer, str(answer.detail.get("project") or body["project"]), "there was none that holds" if answer.duplicate else ""
+    )
 
 
 def _listed(session: Session, name: str | None) -> int:

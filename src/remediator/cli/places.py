@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from remediator.cli.session import Session
 from remediator.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from remediator.clearinghouse.client.http import Clearinghouse, Place
+    from remediator.clearinghouse.wire.answers import Answer
+    from remediator.clearinghouse.wire.terms import Verb
     from remediator.settings import ClearinghouseSettings
 
 T = TypeVar("T")
@@ -52,3 +55,31 @@ def asked(session: Session, name: str | None, work: Callable[[Clearinghouse], Aw
             return await work(clearinghouse)
 
     return asyncio.run(run())
+
+
+def performed(
+    session: Session, name: str | None, verb: Verb, body: Callable[[Clearinghouse], Awaitable[dict[str, Any]]], **facts: Any
+) -> Answer:
+    """Have a verb done that is asked for by hand, once, and return the answer: the same word typed again is another request."""
+    key = f"u:{secrets.token_hex(16)}"
+
+    async def work(clearinghouse: Clearinghouse) -> Answer:
+        return await clearinghouse.ask(verb, await body(clearinghouse), key=key, **facts)
+
+    return asked(session, name, work)
+
+
+def told(session: Session, answer: Answer, subject: str = "", note: str = "") -> int:
+    """Print what a clearinghouse answered to a verb; `note` says on a terminal what that means."""
+    from remediator.cli import json_fields
+    from remediator.cli.console import safe
+    from remediator.cli.documents import print_json
+
+    if session.json is not None:
+        plain = answer.as_json()
+        print_json(session, {each: plain[each] for each in json_fields.ANSWER})
+        return 0
+    session.out.print(f"{safe(subject or answer.id)}  {safe(answer.state)}{' already' if answer.duplicate else ''}")
+    if note:
+        session.talk(note)
+    return 0

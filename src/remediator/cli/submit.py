@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from remediator.app import Remediator
     from remediator.clearinghouse.client.http import Clearinghouse
     from remediator.clearinghouse.client.outbox import Item, Outbox
+    from remediator.evidence.examine import Bundle
     from remediator.records.case import Case
 
 _MOST_TROUBLES = 3
@@ -29,6 +30,7 @@ _STATES = {"waiting": "waits in the outbox", "delivered": "delivered", "refused"
 @click.option("--project", metavar="PURL|URL", default="", help="What others know the project as, where its source is a folder.")
 @click.option("--tlp", type=click.Choice(["clear", "green", "amber", "red"]), help="Who may be told; as in the settings by default.")
 @click.option("--embargo-days", type=click.IntRange(0, 180), help="Tell nobody before so many days; as in the settings by default.")
+@click.option("--finding", "as_finding", is_flag=True, help="Report the flaws of these CASES without a fix, also where none is proven.")
 @click.option(
     "--again",
     is_flag=True,
@@ -46,6 +48,7 @@ def command(
     tlp: str | None,
     embargo_days: int | None,
     again: bool,
+    as_finding: bool,
     drop: str | None,
     show_key: bool,
     ask_status: bool,
@@ -55,7 +58,9 @@ def command(
     A fix is on disk before it is sent, and delivered once, however often this is run, killed or cut off. What is refused holds up nothing
     else, and stays until it is tried again or given up. Exit code 3 where something still waits, 7 where something was refused this time.
     """
+    from remediator.clearinghouse.client.handing import put_finding, put_fix
     from remediator.clearinghouse.client.outbox import Outbox
+    from remediator.clearinghouse.wire.terms import Tlp
     from remediator.cli.exit_code import ExitCode
     from remediator.cli.places import chosen
     from remediator.errors import UsageError
@@ -68,11 +73,12 @@ def command(
     outbox = Outbox(session.settings.state)
     try:
         days = told.embargo_days if embargo_days is None else embargo_days
+        how: dict[str, Any] = {"project": project, "tlp": Tlp(tlp or told.tlp), "embargo_days": days, "ledger": told.trust}
         for each in cases:
+            archive, bundle = _read(session, each)
+            item = put_finding(outbox, place, bundle, **how) if as_finding else put_fix(outbox, place, bundle, archive, again=again, **how)
             # Whoever names a case that was refused has mended something, and wants it tried.
-            outbox.again(
-                place, _put(session, outbox, place, each, project=project, tlp=tlp or told.tlp, days=days, again=again, ledger=told.trust)
-            )
+            outbox.again(place, item)
         if again:
             outbox.again(place)
         if drop is not None and not outbox.drop(place, drop):
@@ -103,17 +109,13 @@ def finish(session: Session, outbox: Outbox, place: str, *, ask_status: bool = F
     return ExitCode.could_not_check if any(item.state == "waiting" for item in items) else ExitCode.clean
 
 
-def _put(session: Session, outbox: Outbox, place: str, word: str, *, project: str, tlp: str, days: int, again: bool, ledger: str) -> Item:
-    from remediator.clearinghouse.client.handing import put_fix
-    from remediator.clearinghouse.wire.terms import Tlp
+def _read(session: Session, word: str) -> tuple[bytes, Bundle]:
     from remediator.evidence.container import pack_files, read_files
     from remediator.evidence.examine import examine
     from remediator.evidence.keys import TrustedKeys
 
-    path = _named(session, word)
-    files = read_files(path)
-    bundle = examine(files, TrustedKeys.load(session.settings.state / "keys"))
-    return put_fix(outbox, place, bundle, pack_files(files), project=project, tlp=Tlp(tlp), embargo_days=days, again=again, ledger=ledger)
+    files = read_files(_named(session, word))
+    return pack_files(files), examine(files, TrustedKeys.load(session.settings.state / "keys"))
 
 
 def _named(session: Session, word: str) -> Path:

@@ -9,13 +9,13 @@ from typing import Any
 from remediator.clearinghouse.client.outbox import Item, Outbox, idempotency_key
 from remediator.clearinghouse.wire.identity import project as normalised
 from remediator.clearinghouse.wire.terms import Tlp, Verb
-from remediator.clearinghouse.wire.verbs import FixBody
+from remediator.clearinghouse.wire.verbs import FindingBody, FixBody
 from remediator.diff.rooted import rooted
 from remediator.errors import UsageError
 from remediator.evidence.examine import Bundle
 from remediator.records.finding import Finding
 from remediator.records.patch import Patch
-from remediator.records.record import digest_of
+from remediator.records.record import canonical_json, digest_of
 from remediator.records.source import Source, SourceKind
 from remediator.records.submission import Submission
 from remediator.records.verdict import Verdict
@@ -99,7 +99,10 @@ def put_fix(
     """
     patch, verdict = bundle.patch, bundle.verdict
     if patch is None or verdict is None or not verdict.sufficient:
-        raise UsageError(f"{bundle.case_id} has no proven fix to hand over", hint=f"remediator why {bundle.case_id}")
+        raise UsageError(
+            f"{bundle.case_id} has no proven fix to hand over",
+            hint=f"remediator why {bundle.case_id}; submit --finding reports the flaw itself",
+        )
     submission_id = Submission.identify(bundle.source, bundle.finding, patch, verdict)
     named = project_of(bundle.source, project)
     body = fix_body(submission_id, bundle.source, bundle.finding, patch, verdict, archive, named)
@@ -111,6 +114,18 @@ def put_fix(
     return outbox.put(
         place, Verb.submit_fix, body, key=key, subject=submission_id, tlp=tlp, embargo_until=until, blob=archive, ledger=ledger
     )
+
+
+def put_finding(
+    outbox: Outbox, place: str, bundle: Bundle, *, project: str = "", tlp: Tlp = Tlp.amber, embargo_days: int = 0, ledger: str = ""
+) -> Item:
+    """Put the flaw that a bundle is about into the outbox, once, whatever became of it. Raises UsageError where the project has no name."""
+    finding = bundle.finding
+    flaw = flaw_of(bundle.source, finding, project_of(bundle.source, project))
+    body = FindingBody.model_validate({"flaw": flaw, "scanner": finding.scanner[:500], "rule_id": finding.rule_id[:500]}).as_json()
+    key = idempotency_key("submit-finding", digest_of(canonical_json(body)), tlp.value)
+    until = datetime.now(UTC) + timedelta(days=embargo_days) if embargo_days else None
+    return outbox.put(place, Verb.submit_finding, body, key=key, subject=finding.id, tlp=tlp, embargo_until=until, ledger=ledger)
 
 
 def _clean(text: str) -> str:
