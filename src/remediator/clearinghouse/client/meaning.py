@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
@@ -15,6 +15,7 @@ from remediator.errors import AuthError, ConfigError, ConflictError, RemediatorE
 from remediator.records.record import Record
 
 R = TypeVar("R", bound=Record)
+_MOST_NEW = 20
 
 
 class Refusal(NamedTuple):
@@ -68,10 +69,12 @@ def read(kind: type[R], value: object) -> R:
     Fields that we do not know are let pass, as a later server may have more; but not in what is signed or hashed, where they count.
     """
     try:
-        try:
-            return kind.model_validate(value)
-        except ValidationError as error:
-            return kind.model_validate(_without_more(value, error))
+        for _ in range(_MOST_NEW):
+            try:
+                return kind.model_validate(value)
+            except ValidationError as error:
+                value = _without_more(value, error)
+        return kind.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"])[:100]
@@ -86,11 +89,22 @@ def _without_more(value: object, found: ValidationError) -> Any:
     copy = json.loads(json.dumps(value))
     for each in wrong:
         *way, last = each["loc"]
-        inner = copy
-        for step in way:
-            inner = inner[step]
-        del inner[last]
+        _forget(copy, way, last)
     return copy
+
+
+def _forget(value: Any, way: Sequence[int | str], name: int | str) -> None:
+    """Remove a field of that name on the way, in each entry of a list: reading ends at the first entry that is wrong."""
+    for number, step in enumerate(way):
+        if isinstance(step, int):
+            for each in value if isinstance(value, list) else ():
+                _forget(each, way[number + 1 :], name)
+            return
+        if not isinstance(value, dict) or step not in value:
+            return
+        value = value[step]
+    if isinstance(value, dict):
+        value.pop(name, None)
 
 
 def proof_of(told: Mapping[str, Any]) -> list[bytes]:
