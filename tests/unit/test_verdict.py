@@ -158,3 +158,13 @@ def test_a_reproducer_shows_what_no_scanner_sees() -> None:
 def test_what_rejects_a_patch_is_told_and_nothing_else() -> None:
     assert _unseen(P, P, P, P, F).summary == "tests: tests"
     assert _folded(P, P, P, P, P).shown
+
+
+def test_a_flaw_is_seen_where_a_rescan_passed_that_does_not_say_otherwise() -> None:
+    assert _folded(P, P, P, P, P).seen
+    assert not _unseen(P, P, P, P, P, P).seen
+    assert not _folded(P, P, P, N, P).seen
+    # By a playbook that scans nothing, nobody saw it.
+    ladder = [(name, level) for name, level in UNSEEN if name != "rescan"]
+    checks = [_check(name, level, P) for name, level in ladder]
+    assert not fold(checks, patch_id="p", finding_id="f", required=E4, expected=ladder).seen

@@ -159,7 +159,7 @@ def _told(error: BaseException, session: Session) -> int:
             hint = error.hint or (_DAMAGED if error.exit_code == ExitCode.integrity else "")
             return _say(error, session, error.message, hint, error.exit_code)
         case click.Abort() | KeyboardInterrupt():
-            return _say(error, session, "stopped", "what was finished is kept; the same command goes on from there", ExitCode.interrupted)
+            return _say(error, session, "stopped", "what was finished is kept", ExitCode.interrupted)
         case click.exceptions.NoArgsIsHelpError() if isinstance(error.ctx.command, click.Group):
             names = ", ".join(error.ctx.command.list_commands(error.ctx))
             return _say(error, session, f"which command? There is: {names}", _usage_hint(error), ExitCode.usage)

@@ -78,12 +78,13 @@ class Verdict(Record):
     def shown(self) -> bool:
         """Return whether something shows that the flaw is gone: a scanner that saw it before, or a reproducer (E4)."""
         reproduced = self.level is not None and self.level >= EvidenceLevel.E4
-        return reproduced or self.seen
+        return reproduced or not _says_unseen(self.checks)
 
     @property
     def seen(self) -> bool:
-        """Return whether a scanner saw the flaw before."""
-        return not _says_unseen(self.checks)
+        """Return whether a scanner saw the flaw before, and sees it no longer. Without a re-scan that passed, none did."""
+        rescanned = any(check.level is EvidenceLevel.E2 and check.status is CheckStatus.passed for check in self.checks)
+        return rescanned and not _says_unseen(self.checks)
 
     @property
     def sufficient(self) -> bool:

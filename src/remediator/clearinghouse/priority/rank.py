@@ -78,7 +78,7 @@ def _noted(flaw: Flaw, factors: Factors, points: Points, names: tuple[str, ...])
 
 
 def queue_rank(flaw: Flaw) -> int:
-    """Return a number below 2**37 that orders the queue, the smallest first; flaws without a priority come before all others.
+    """Return a number below 2**38 that orders the queue, the smallest first; flaws without a priority come before all others.
 
     By timeline; within it, what is known to be exploited, then where less was assumed, then EPSS, then severity. EPSS that is not known
     counts as the highest. Flaws of the same number are taken by age, which the store adds.
